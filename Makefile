@@ -1,0 +1,45 @@
+# Each target makes its own environment from a bare python3.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
+LOCKED := $(INSTALL) --require-hashes --only-binary :all: -r
+COMPILE := .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --no-annotate
+
+.PHONY: demo test check bench lock clean
+
+demo: .venv/run            ## the main job on the built-in double: nothing to set up
+	$(BIN)/exporter demo
+
+test: .venv/dev            ## every test
+	$(BIN)/python -m pytest
+
+check: .venv/dev           ## format, lint, types, floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/run           ## the benchmarks, as tables
+	$(BIN)/python benchmarks/memory.py
+
+lock:                      ## pin the newest allowed versions, with hashes and without addresses
+	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv
+	$(COMPILE) pyproject.toml -o requirements.txt
+	$(COMPILE) --group pyproject.toml:build -c requirements.txt -o requirements-build.txt
+	$(COMPILE) --group pyproject.toml:dev -c requirements.txt -o requirements-dev.txt
+	rm -rf .venv-lock
+
+clean:
+	rm -rf .venv exporter-demo .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+.venv/run: requirements.txt requirements-build.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(LOCKED) requirements.txt
+	$(LOCKED) requirements-build.txt
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv/dev: .venv/run requirements-dev.txt
+	$(LOCKED) requirements-dev.txt
+	touch $@

@@ -1,0 +1,162 @@
+"""Rows in, numbered batches out: judges each id, drops what was asked before in its shard, and accounts for every row.
+
+Pure: the same rows give the same batches, whatever the chunks they come in.
+"""
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from exporter.model import BadId, Batch, Chunk, Reason
+
+BATCH_ACCOUNTS_MAX = 100  # im_get_attr takes at most 100 accounts a request (Getting User Attributes)
+ID_BYTES_MAX = 32  # a UserID has at most 32 bytes of UTF-8 (Importing a Single Account)
+SHOWN_CHARS_MAX = 256  # of a bad id, in the rejects
+
+
+@dataclass(slots=True)
+class Shard:
+    """What a fixed range of input rows holds beside its batches; complete once the last of its rows was read.
+
+    Rows count from 1 over the whole input. `spans` tell which file a row comes from: (first row here, file, row there).
+    `repeats` holds (row, account) of accounts that stand again in this shard, only when duplicates are kept.
+    """
+
+    number: int
+    first_row: int
+    last_row: int = 0
+    batches: int = 0
+    blank: int = 0
+    duplicates: int = 0
+    spaced: int = 0
+    bad: list[tuple[int, BadId]] = field(default_factory=list)
+    repeats: list[tuple[int, str]] = field(default_factory=list)
+    spans: list[tuple[int, str, int]] = field(default_factory=list)
+    ids_hash: str = ""
+
+    @property
+    def rows(self) -> int:
+        """Input rows of this shard."""
+        return self.last_row - self.first_row + 1
+
+    def place(self, row: int) -> tuple[str, int]:
+        """Return the file in which an input row stands, and its row there."""
+        first, source, source_row = self.spans[bisect_right(self.spans, row, key=lambda span: span[0]) - 1]
+        return source, source_row + row - first
+
+
+def problem(text: str) -> str | None:
+    """Say why a text cannot be an account id, or None. Never judges by charset: only size and control characters."""
+    if not text:
+        return "empty"
+    size = len(text.encode())
+    if size > ID_BYTES_MAX:
+        return f"{size:,} bytes; an account id has at most {ID_BYTES_MAX}"
+    if any(char < " " or "\x7f" <= char <= "\x9f" for char in text):
+        return "holds a control character"
+    return None
+
+
+class Planner:
+    """Cut chunks of rows into shards and batches.
+
+    `add` and `finish` return, in input order, the batches that became full and each shard right after its last batch.
+    """
+
+    def __init__(
+        self, *, shard_rows: int, batch_accounts: int = BATCH_ACCOUNTS_MAX, strip: bool = False, keep: bool = False
+    ) -> None:
+        self._shard_rows = shard_rows
+        self._batch_accounts = batch_accounts
+        self._strip = strip
+        self._keep = keep
+        self._row = 0
+        self._open(0)
+
+    def add(self, chunk: Chunk) -> list[Batch | Shard]:
+        """Take the next rows of the input."""
+        out: list[Batch | Shard] = []
+        rest, source_row = iter(chunk.ids), chunk.first_row
+        while ids := list(islice(rest, self._shard_rows - (self._row - self._shard.first_row + 1))):
+            self._shard.spans.append((self._row + 1, chunk.source, source_row))
+            source_row += len(ids)
+            self._take(ids, out)
+            if self._row - self._shard.first_row + 1 == self._shard_rows:
+                self._close(out)
+                self._open(self._shard.number + 1)
+        return out
+
+    def finish(self) -> list[Batch | Shard]:
+        """Close the last shard. An input without rows gives one empty shard, so that there is always a file to read."""
+        out: list[Batch | Shard] = []
+        if self._row >= self._shard.first_row or self._shard.number == 0:
+            self._close(out)
+        return out
+
+    def _open(self, number: int) -> None:
+        self._shard = Shard(number=number, first_row=self._row + 1)
+        self._seen: set[str] = set()
+        self._accounts: list[str] = []
+        self._rows: list[int] = []
+        self._hash = hashlib.blake2b(digest_size=16)
+
+    def _close(self, out: list[Batch | Shard]) -> None:
+        if self._accounts:
+            out.append(self._batch())
+        self._shard.last_row = self._row
+        self._shard.ids_hash = self._hash.hexdigest()
+        out.append(self._shard)
+
+    def _batch(self) -> Batch:
+        batch = Batch(self._shard.number, self._shard.batches, self._accounts, self._rows)
+        self._shard.batches += 1
+        self._accounts, self._rows = [], []
+        return batch
+
+    def _take(self, ids: Sequence[str | BadId | None], out: list[Batch | Shard]) -> None:
+        shard, seen, row = self._shard, self._seen, self._row
+        self._hash.update("".join(f"{_hashed(item)}\n" for item in ids).encode())
+        for item in ids:
+            row += 1
+            if item is None:
+                shard.blank += 1
+                continue
+            if isinstance(item, BadId):
+                shard.bad.append((row, _cut(item)))
+                continue
+            account = item.strip() if self._strip else item
+            if account in seen:
+                self._repeat(row, account)
+                continue
+            # The common case in one test: short, printable ASCII.
+            plain = account.isascii() and account.isprintable() and 0 < len(account) <= ID_BYTES_MAX
+            if not plain and (why := problem(account)):
+                shard.bad.append((row, _cut(BadId(account, Reason.INVALID_ID, why))))
+                continue
+            shard.spaced += account != account.strip()
+            seen.add(account)
+            self._accounts.append(account)
+            self._rows.append(row)
+            if len(self._accounts) == self._batch_accounts:
+                out.append(self._batch())
+        self._row = row
+
+    def _repeat(self, row: int, account: str) -> None:
+        if self._keep:
+            self._shard.repeats.append((row, account))
+        else:
+            self._shard.duplicates += 1
+
+
+def _hashed(item: str | BadId | None) -> str:
+    if isinstance(item, BadId):
+        return f"!{item.text}"
+    return "" if item is None else f"={item}"
+
+
+def _cut(bad: BadId) -> BadId:
+    if bad.text is None or len(bad.text) <= SHOWN_CHARS_MAX:
+        return bad
+    return BadId(bad.text[:SHOWN_CHARS_MAX], bad.reason, bad.message)

@@ -1,0 +1,54 @@
+"""The command line: one file per command; flags become Settings, errors become exit codes. The only place that prints."""
+
+import os
+import sys
+import threading
+from typing import Annotated
+
+import typer
+
+from exporter import __version__
+from exporter.cli import check, demo, run, simulate
+from exporter.cli.exits import exit_code
+from exporter.cli.flags import with_settings
+
+app = typer.Typer(
+    name="exporter",
+    help="Export the attributes of every account of a Tencent Chat app to Parquet.",
+    epilog="Exit codes: 0 complete; 2 flags, settings or input; 3 complete, with more rejects than allowed; 4 the service"
+    " refuses this run; 5 this machine failed it; 75 the service was out of reach; 130, 143 stopped by a signal.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run", epilog=run.EPILOG)(with_settings(run.run))
+app.command("demo")(demo.demo)
+app.command("check", epilog=run.EPILOG)(with_settings(check.check))
+app.command("simulate")(simulate.simulate)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the shape that the library calls
+    if wanted:
+        print(f"exporter {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    del version
+
+
+def main() -> None:
+    """Run a command; always ends the process with one of the exit codes above."""
+    code = exit_code(app)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if threading.active_count() > 1:
+        # A read from a pipe that gives nothing cannot be interrupted; everything that had to be kept is on disk.
+        os._exit(code)
+    sys.exit(code)

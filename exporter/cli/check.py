@@ -1,0 +1,14 @@
+"""`exporter check`: two calls that tell whether key, administrator, region, feature and attribute names are right."""
+
+import asyncio
+
+from exporter.app import check_service
+from exporter.cli.console import show
+from exporter.settings import Settings
+
+
+def check(settings: Settings) -> int:
+    """Ask the service twice and say in words what is right and what to mend. Writes nothing."""
+    for sentence in asyncio.run(check_service(settings)):
+        show(sentence)
+    return 0

@@ -1,0 +1,88 @@
+"""What a person sees: sentences and the progress line on standard error, results on standard output; never a secret."""
+
+import asyncio
+import contextlib
+import re
+import sys
+from collections.abc import AsyncIterator
+
+from exporter.progress import Progress
+
+TERMINAL_TICK_S = 0.5
+LOG_TICK_S = 30.0
+_QUERY = re.compile(r"usersig=[^&\s\"']+", re.IGNORECASE)
+_secrets: set[str] = set()
+
+
+def hide(secret: str | None) -> None:
+    """Never print this value from now on."""
+    if secret:
+        _secrets.add(secret)
+
+
+def redacted(text: str) -> str:
+    """Cover every secret in a text."""
+    for secret in sorted(_secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return _QUERY.sub("usersig=***", text)
+
+
+def say(sentence: str) -> None:
+    """Tell the person who runs the command something, on standard error."""
+    print(redacted(sentence), file=sys.stderr, flush=True)
+
+
+def show(text: str) -> None:
+    """Print a result, on standard output."""
+    print(redacted(text), flush=True)
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as a person would: 4.2 s, 3 min 05 s, 2 h 10 min."""
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:  # noqa: PLR2004 - an hour
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def line(progress: Progress) -> str:
+    """Put the state of a run into one line."""
+    requests, accounts = progress.rates()
+    parts = [f"{progress.settled:,} accounts", f"{requests:.0f} requests/s, {accounts:,.0f} accounts/s"]
+    if progress.retries:
+        parts.append(f"{progress.retries:,} retries")
+    if progress.refusals:
+        parts.append(f"{progress.refusals:,} refused")
+    if progress.share_read is not None:
+        parts.append(f"{progress.share_read:.0%} read")
+    left = progress.left_s()
+    if left is not None:
+        parts.append(f"{duration(left)} left")
+    return ", ".join(parts)
+
+
+@contextlib.asynccontextmanager
+async def watched(progress: Progress) -> AsyncIterator[None]:
+    """Show the state of a run while it lasts: a line that renews itself on a terminal, plain lines elsewhere."""
+    terminal = sys.stderr.isatty()
+    task = asyncio.create_task(_tick(progress, terminal=terminal), name="progress line")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        if terminal:
+            sys.stderr.write("\r\x1b[K")
+
+
+async def _tick(progress: Progress, *, terminal: bool) -> None:
+    while True:
+        await asyncio.sleep(TERMINAL_TICK_S if terminal else LOG_TICK_S)
+        if terminal:
+            sys.stderr.write(f"\r\x1b[K{line(progress)}")
+            sys.stderr.flush()
+        else:
+            say(line(progress))

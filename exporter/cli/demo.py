@@ -1,0 +1,68 @@
+"""`exporter demo`: the whole job on the built-in double, with nothing to set up."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exporter.cli.console import say, show
+from exporter.cli.run import carry_out, judge, summary
+from exporter.errors import MachineError
+from exporter.output.files import on_disk
+from exporter.settings import load
+from exporter.simulator.config import Config
+from exporter.simulator.people import generate_ids
+
+_KEY = Config().secret_key
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where to put the ids and the export.")] = Path("exporter-demo"),
+    people: Annotated[int, typer.Option(help="How many accounts.", min=1)] = 50_000,
+    rate: Annotated[float, typer.Option(help="Requests a second.")] = 100.0,
+) -> int:
+    """Make a CSV of people, start the double, export them through it at its quota, and show how to read the result."""
+    ids = folder / "ids.csv"
+    with on_disk(ids):
+        folder.mkdir(parents=True, exist_ok=True)
+        ids.write_text("account_id\n" + "".join(f"{account}\n" for account in generate_ids(people)), encoding="utf-8")
+    say(f"{people:,} people in {ids}; the double accepts 100 requests in any rolling second.")
+    config = Config()
+    with _double() as address:
+        settings = load(
+            base_url=address,
+            sdkappid=config.sdkappid,
+            identifier=config.identifier,
+            secret_key=_KEY,
+            rate=rate,
+            overwrite=True,
+        )
+        outcome = carry_out([str(ids)], folder / "export", settings)
+    show(summary(outcome, folder / "export"))
+    return judge(outcome.manifest, settings)
+
+
+@contextlib.contextmanager
+def _double() -> Iterator[str]:
+    """Run the double as a process of its own; give its address."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "exporter", "simulate", "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "EXPORTER_SECRET_KEY": _KEY},
+        text=True,
+    )
+    try:
+        words = process.stdout.readline().split() if process.stdout else []
+        address = next((word for word in words if word.startswith("http://")), None)
+        if address is None:
+            raise MachineError("the double did not start. Try `exporter simulate` by itself to see why.")
+        yield address
+    finally:
+        process.terminate()
+        process.communicate()

@@ -1,0 +1,57 @@
+"""What each way to end means to the shell: one table, and the only place where an error is printed."""
+
+import signal
+import sys
+import traceback
+from collections.abc import Mapping
+
+import click
+import typer
+
+from exporter import errors
+from exporter.cli.console import redacted, say
+
+COMPLETE = 0
+TOO_MANY_REJECTS = 3
+
+EXIT_CODES: Mapping[type[errors.ExporterError], int] = {
+    errors.SettingsError: 2,
+    errors.InputError: 2,
+    errors.OutputError: 2,
+    errors.ServiceRefusal: 4,
+    errors.MachineError: 5,
+    errors.ServiceUnreachable: 75,
+}
+SIGNAL_CODES: Mapping[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143}
+BUG = 1
+
+
+class Stopped(Exception):  # noqa: N818 - no error: somebody asked for it
+    """A signal ended the run."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+def exit_code(app: typer.Typer) -> int:
+    """Run the command line and say how it ended; an error is one line on standard error, never a traceback."""
+    try:
+        ended = app(standalone_mode=False)
+    except errors.ExporterError as error:
+        say(f"Error: {error}")
+        return EXIT_CODES.get(type(error), BUG)
+    except Stopped as stopped:
+        return SIGNAL_CODES[stopped.number]
+    except click.ClickException as error:
+        say(f"Error: {error.format_message()} Try 'exporter --help'.")
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        return SIGNAL_CODES[signal.SIGINT]
+    except BrokenPipeError:
+        return BUG
+    except Exception:  # noqa: BLE001 - a bug of ours: told with its traceback, and without a secret
+        sys.stderr.write(redacted(traceback.format_exc()))
+        say("This is a bug in exporter. Nothing was published; please report it with the lines above.")
+        return BUG
+    return ended if isinstance(ended, int) else COMPLETE

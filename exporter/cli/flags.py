@@ -1,0 +1,58 @@
+"""Flags are made from Settings: each setting is described once, there, and is a flag here."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from exporter.cli.console import hide
+from exporter.settings import SECRETS, Settings, load
+
+
+def with_settings(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command that takes `settings` a flag for every setting that is no secret, and `--config`."""
+    own = [item for item in inspect.signature(command).parameters.values() if item.name != "settings"]
+    ours = {name: _flag(name) for name in Settings.model_fields if name not in SECRETS}
+
+    def wrapped(**values: Any) -> int:
+        flags = {name: values.pop(name) for name in ours}
+        settings = load(values.pop("config"), **flags)
+        for secret in (settings.secret_key, settings.usersig):
+            hide(secret.get_secret_value() if secret else None)
+        hide(settings.key())
+        return command(**values, settings=settings)
+
+    config = _parameter(
+        "config", Path, typer.Option("--config", help="A TOML file of settings; flags and environment win over it.")
+    )
+    parameters = [*own, *ours.values(), config]
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # what the library reads
+    wrapped.__annotations__ = {item.name: item.annotation for item in parameters}
+    wrapped.__doc__ = command.__doc__
+    return wrapped
+
+
+def _flag(name: str) -> inspect.Parameter:
+    field = Settings.model_fields[name]
+    flag = f"--{name.replace('_', '-')}"
+    switch = isinstance(field.default, bool)
+    declared = f"--no-{name}" if field.default is True else flag
+    shown = (
+        "" if switch or field.default in (None, {}) else f" [default: {getattr(field.default, 'text', field.default)}]"
+    )
+    option = typer.Option(
+        f" /{declared}" if field.default is True else declared,
+        help=f"{field.description}{shown}",
+        show_default=False,
+        metavar=None if switch else name.rpartition("_")[2].upper(),
+    )
+    return _parameter(name, bool if switch else str, option)
+
+
+def _parameter(name: str, kind: type, option: Any) -> inspect.Parameter:
+    # Not given is None, so that environment and file are asked next.
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+    )

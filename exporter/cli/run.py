@@ -1,0 +1,127 @@
+"""`exporter run`: the main job. The same command again goes on with it, or says that it is complete."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from exporter.app import Job, Outcome, export
+from exporter.cli.console import duration, redacted, say, show, watched
+from exporter.cli.exits import COMPLETE, TOO_MANY_REJECTS, Stopped
+from exporter.output.manifest import Manifest
+from exporter.progress import Progress
+from exporter.settings import Settings
+from exporter.source import Tally
+
+EPILOG = (
+    "Every flag is also EXPORTER_… in the environment and a key of the --config file. Secrets are never flags: set"
+    " EXPORTER_SECRET_KEY or EXPORTER_SECRET_KEY_FILE, or a ready EXPORTER_USERSIG."
+)
+
+
+def run(
+    inputs: Annotated[
+        list[str], typer.Argument(help="CSV or Parquet files, folders, globs; - for standard input.", metavar="INPUT…")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The folder that will hold the export.")],
+    settings: Settings,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,  # noqa: FBT002 - a flag
+) -> int:
+    """Export the attributes of every account in INPUT to Parquet files in OUT."""
+    outcome = carry_out(inputs, out, settings)
+    if json:
+        show(orjson.dumps(summary_json(outcome, out)).decode())
+    else:
+        show(summary(outcome, out))
+    return judge(outcome.manifest, settings)
+
+
+def carry_out(inputs: list[str], out: Path, settings: Settings) -> Outcome:
+    """Run the job under its progress line. Raises ExporterError, and Stopped after a signal."""
+    progress = Progress(time.monotonic)
+    tally = Tally(sys.stdin.buffer) if "-" in inputs else None
+    job = Job(inputs, out, settings, progress, tally, warn=lambda sentence: say(f"Warning: {sentence}"))
+    return asyncio.run(_until_signal(job))
+
+
+async def _until_signal(job: Job) -> Outcome:
+    stopped: list[int] = []
+    task = asyncio.current_task()
+
+    def stop(number: int) -> None:
+        if stopped or task is None:
+            os._exit(128 + number)  # a second signal ends at once
+        stopped.append(number)
+        task.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, number)
+    try:
+        async with watched(job.progress):
+            return await export(job)
+    except asyncio.CancelledError:
+        if not stopped:
+            raise
+        say("Stopped. Nothing was published; the same command starts again.")
+        raise Stopped(stopped[0]) from None
+
+
+def judge(manifest: Manifest, settings: Settings) -> int:
+    """Say whether so many failures are allowed."""
+    allowed = settings.max_rejects.of(manifest.input)
+    if manifest.failures <= allowed:
+        return COMPLETE
+    say(
+        f"Complete, but {manifest.failures:,} accounts failed and --max-rejects allows {allowed:,.0f}:"
+        " see rejects/ for each of them and why."
+    )
+    return TOO_MANY_REJECTS
+
+
+def summary(outcome: Outcome, out: Path) -> str:
+    """Tell how an export went, where it lies, and how to read it."""
+    made = outcome.manifest
+    if not outcome.asked:
+        return f"Already complete since {made.finished_at}, nothing asked: {made.rows:,} rows in {out}"
+    size = sum(int(str(shard["bytes"])) for shard in made.shards)
+    reasons = ", ".join(f"{number:,} {reason}" for reason, number in made.rejects_by_reason.items())
+    rows = [
+        ("read", f"{made.input:,} rows: {made.duplicates:,} duplicates, {made.blank:,} blank"),
+        ("rows", f"{made.rows:,} in {len(made.shards):,} files, {size / 1e6:,.1f} MB"),
+        ("rejects", f"{made.rejects:,}" + (f": {reasons}" if reasons else "")),
+        ("requests", f"{made.requests:,}, of them {made.retries:,} retries; {made.refusals:,} refused as too frequent"),
+        ("rate", f"{made.requests / max(made.seconds, 1e-9):,.1f} requests/s over {duration(made.seconds)}"),
+        ("lies in", str(out)),
+    ]
+    notes = [f"{number:,} values of {name} did not parse: see bad_values/" for name, number in made.bad_values.items()]
+    if made.ids_with_outer_spaces:
+        notes.append(f"{made.ids_with_outer_spaces:,} ids have spaces around them; --strip removes these")
+    notes += [f"{name} was not chosen; {number:,} accounts have it" for name, number in made.ignored_attributes.items()]
+    columns = {row.get("attribute") for row in made.schema}
+    typed = made.settings.get("types")
+    notes += [f"no account has {name}, which --types names" for name in (typed or {}) if name not in columns]
+    return "\n".join(
+        [
+            "Complete.",
+            *(f"  {name:<9} {text}" for name, text in rows),
+            *(f"  note      {note}" for note in notes),
+            "Read it with DuckDB or pandas:",
+            f"  duckdb -c \"SELECT * FROM '{out}/data/*.parquet' LIMIT 5\"",
+            f"  python3 -c \"import pandas; print(pandas.read_parquet('{out}/data'))\"",
+        ]
+    )
+
+
+def summary_json(outcome: Outcome, out: Path) -> dict[str, Any]:
+    """Give the manifest without its long lists, and whether anything was asked."""
+    made = orjson.loads(redacted(outcome.manifest.to_json().decode()))
+    for long in ("series", "shards", "reject_files", "bad_value_files", "fingerprint_of"):
+        del made[long]
+    return {"complete": True, "asked": outcome.asked, "out": str(out), **made}

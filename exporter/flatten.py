@@ -1,0 +1,110 @@
+"""Answers to columns: rows of attributes become Arrow arrays, and texts become the types the user asked for. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from exporter.errors import ServiceRefusal
+from exporter.model import Attrs
+from exporter.schema import ACCOUNT, COLUMNS_MAX, TEXT, Column, parse
+
+ARROW_TYPES: Mapping[str, pa.DataType] = {
+    TEXT: pa.string(),
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "bool": pa.bool_(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+}
+BAD_VALUES = pa.schema([(ACCOUNT, pa.string()), ("attribute", pa.string()), ("value", pa.string())])
+
+
+def schema_of(columns: Sequence[Column]) -> pa.Schema:
+    """Give the Arrow schema of the data: the account, then the attribute columns as they are laid out."""
+    account = pa.field(ACCOUNT, pa.string(), nullable=False)
+    return pa.schema([account, *(pa.field(column.name, ARROW_TYPES[column.type]) for column in columns)])
+
+
+class Attributes:
+    """The attribute names of a run: those it began with, and those seen since.
+
+    `first` have a column in any case. When `exactly`, every other name is only counted, in `ignored` (value: accounts
+    that had it), never kept.
+    """
+
+    def __init__(self, first: Sequence[str] = (), *, exactly: bool = False) -> None:
+        self.first = frozenset(first)
+        self._exactly = exactly
+        self.names: frozenset[str] = self.first
+        self.struct = _struct(self.names)
+        self.ignored: Counter[str] = Counter()
+
+    def see(self, rows: Sequence[Attrs]) -> frozenset[str]:
+        """Take note of the names in these rows; return those that have a column on their account.
+
+        Raises ServiceRefusal when the service has more names than an export can have columns.
+        """
+        seen = frozenset[str]().union(*rows)
+        new = seen - self.names
+        if self._exactly:
+            self._ignore(new, rows)
+            return self.first
+        if new:
+            self.names |= new
+            if len(self.names) > COLUMNS_MAX:
+                raise ServiceRefusal(
+                    f"the service has more than {COLUMNS_MAX:,} attribute names (among them {min(new)!r:.60})."
+                    " Name those you want with --attributes; the others are then counted, not exported."
+                )
+            self.struct = _struct(self.names)
+        return seen | self.first
+
+    def _ignore(self, names: Iterable[str], rows: Sequence[Attrs]) -> None:
+        for name in names:
+            # Bounded, however many names a service invents.
+            shown = name if name in self.ignored or len(self.ignored) < COLUMNS_MAX else "(others)"
+            self.ignored[shown] += sum(name in row for row in rows)
+
+
+def _struct(names: Iterable[str]) -> pa.StructType:
+    return pa.struct([(name, pa.string()) for name in sorted(names)])
+
+
+def texts(rows: Sequence[Attrs], struct: pa.StructType) -> pa.StructArray:
+    """Turn rows of attributes into one text column a name; a name that a row lacks is null there."""
+    return pa.array(rows, type=struct)  # type: ignore[return-value] # the stubs know no struct arrays
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A data table in its final types, and what did not parse (columns of BAD_VALUES)."""
+
+    table: pa.Table
+    bad_values: pa.Table
+
+
+def typed(accounts: pa.StringArray, answers: Mapping[str, pa.Array], columns: Sequence[Column]) -> Typed:
+    """Lay out accounts and their attributes (name -> text array) as a table with these columns.
+
+    A column whose attribute is not among the answers is all null.
+    """
+    arrays: list[pa.Array] = [accounts]
+    bad: list[tuple[int, str, str]] = []
+    for column in columns:
+        array = answers.get(column.attribute)
+        if array is None:
+            array = pa.nulls(len(accounts), ARROW_TYPES[column.type])
+        elif column.type != TEXT:
+            source = array.to_pylist()
+            values, places = parse(source, column.type)
+            array = pa.array(values, type=ARROW_TYPES[column.type])
+            bad += [(place, column.attribute, source[place]) for place in places]
+        arrays.append(array)
+    bad.sort(key=lambda item: item[0])  # rows in order; the sort is stable, so columns stay in theirs
+    return Typed(pa.Table.from_arrays(arrays, schema=schema_of(columns)), _bad_values(accounts, bad))
+
+
+def _bad_values(accounts: pa.StringArray, bad: Sequence[tuple[int, str, str]]) -> pa.Table:
+    rows = [{ACCOUNT: accounts[place].as_py(), "attribute": name, "value": value} for place, name, value in bad]
+    return pa.Table.from_pylist(rows, schema=BAD_VALUES)

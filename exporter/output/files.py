@@ -1,0 +1,225 @@
+"""Durable files: a file is complete under its final name, or absent. The only fsync of the project.
+
+The order is always: temporary file in the same folder, write, fsync, close, rename, fsync of the folder. A failed fsync is
+never asked again: the kernel may have dropped the data and say yes the second time.
+"""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from exporter.errors import MachineError, OutputError
+
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+
+_WAYS_OUT = {
+    errno.ENOSPC: "the disk is full. Make room and run the same command again.",
+    errno.EDQUOT: "the disk quota is used up. Make room and run the same command again.",
+    errno.EROFS: "the file system is read-only. Choose another --out, or mount it writable.",
+    errno.EACCES: "permission denied. Run as the owner of the folder, or choose another --out.",
+    errno.EPERM: "not permitted. Run as the owner of the folder, or choose another --out.",
+    errno.ENOENT: "it is gone. Check that nobody removes the output folder during a run.",
+    errno.ENOTDIR: "a part of the path is a file. Choose another --out.",
+    errno.EMFILE: "too many open files. Raise the limit (ulimit -n) and run the same command again.",
+}
+
+
+@contextlib.contextmanager
+def on_disk(path: Path) -> Iterator[None]:
+    """Turn an OSError inside into a MachineError that names the path and the way out."""
+    try:
+        yield
+    except OSError as error:
+        way_out = _WAYS_OUT.get(error.errno or 0, f"{(error.strerror or str(error)).lower()}.")
+        raise MachineError(f"{path}: {way_out}") from error
+
+
+class Draft:
+    """A file in the making: counts and hashes what is written. Looks like a binary file to a writer."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._sha256 = hashlib.sha256()
+        self.bytes = 0
+        self.closed = False
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of everything written."""
+        return self._sha256.hexdigest()
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Write all of it: a short write is followed by another, so that a full disk is seen."""
+        left = memoryview(data).cast("B")
+        size = len(left)
+        self._sha256.update(left)
+        while left:
+            left = left[os.write(self._descriptor, left) :]
+        self.bytes += size
+        return size
+
+    def tell(self) -> int:
+        """Bytes written so far."""
+        return self.bytes
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        """Left to the owner of the draft, who syncs first."""
+
+    def readable(self) -> bool:
+        """Tell a writer's library that this is no file to read."""
+        return False
+
+    def writable(self) -> bool:
+        """Tell a writer's library that this is a file to write."""
+        return True
+
+    def seekable(self) -> bool:
+        """Tell a writer's library that bytes once written stay."""
+        return False
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Draft]:
+    """Write a file that is complete and durable under its name, or absent. Raises MachineError."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with on_disk(path):
+        temporary.unlink(missing_ok=True)
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(temporary, flags, FILE_MODE)
+        try:
+            try:
+                yield Draft(descriptor)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            temporary.rename(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole small file durably. Raises MachineError."""
+    with whole_file(path) as draft:
+        draft.write(data)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(path: Path) -> None:
+    """Make a private folder, and its parents, durably. Raises MachineError."""
+    with on_disk(path):
+        if not path.is_dir():
+            if not path.parent.is_dir():
+                make_folder(path.parent)
+            path.mkdir(mode=FOLDER_MODE)
+            sync_folder(path.parent)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a file or folder, durably. Raises MachineError."""
+    with on_disk(target):
+        source.rename(target)
+        sync_folder(target.parent)
+        if source.parent != target.parent:
+            sync_folder(source.parent)
+
+
+def share(source: Path, target: Path) -> None:
+    """Give a finished file a second name, or a copy where the file system has no hard links. Raises MachineError."""
+    with on_disk(target):
+        try:
+            os.link(source, target)
+        except OSError:
+            with source.open("rb") as file, whole_file(target) as draft:
+                shutil.copyfileobj(file, draft)
+            return
+        sync_folder(target.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a whole folder, durably; nothing there is fine. Raises MachineError."""
+    with on_disk(path):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.exists() or path.is_symlink():
+            path.unlink()
+        else:
+            return
+        sync_folder(path.parent)
+
+
+class Appender:
+    """A file that only grows: each record is durable before `append` returns."""
+
+    def __init__(self, path: Path, *, keep_bytes: int) -> None:
+        """Open or make the file, cut to its first `keep_bytes`. Raises MachineError."""
+        self._path = path
+        with on_disk(path):
+            flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._descriptor = os.open(path, flags, FILE_MODE)
+            os.ftruncate(self._descriptor, keep_bytes)
+            os.fsync(self._descriptor)
+            sync_folder(path.parent)
+
+    def append(self, data: bytes) -> None:
+        """Add bytes and make them durable. Raises MachineError."""
+        with on_disk(self._path):
+            left = memoryview(data)
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+            os.fdatasync(self._descriptor)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
+@contextlib.contextmanager
+def only_writer(path: Path) -> Iterator[None]:
+    """Hold a permanent lock file, which is never deleted: a second holder could slip in.
+
+    Raises MachineError when another process holds it, naming its pid. The lock dies with its holder.
+    """
+    with on_disk(path):
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
+            raise MachineError(
+                f"{path.parent}: another run (pid {holder}) is writing here. Wait for it, or stop it and run again."
+            ) from None
+        if not _same_file(descriptor, path):
+            raise OutputError(f"{path} was replaced while this run started. Never delete it; run the command again.")
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _same_file(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat(follow_symlinks=False))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,57 @@
+"""Which export this is: a fingerprint of everything that shapes its bytes, so that two runs are never mixed."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+import pyarrow as pa
+
+from exporter import __version__
+from exporter.errors import OutputError
+from exporter.output.manifest import FORMAT
+
+STREAM: Mapping[str, object] = {"stream": True}
+"""Stands for an input whose size and content are not known yet: standard input, before it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Inputs (size, hash of head and tail; never a time or a name), settings that shape output, and versions."""
+
+    inputs: Sequence[Mapping[str, object]]
+    settings: Mapping[str, object]
+
+    @property
+    def parts(self) -> dict[str, object]:
+        """Everything the fingerprint is made of, as plain data."""
+        versions = {"exporter": __version__, "format": FORMAT, "pyarrow": pa.__version__}
+        return {"inputs": [dict(item) for item in self.inputs], "settings": dict(self.settings), "versions": versions}
+
+    @property
+    def fingerprint(self) -> str:
+        """A hex digest of the parts."""
+        return hashlib.sha256(orjson.dumps(self.parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+    def refuse_other(self, parts: object, found: str, flag: str) -> None:
+        """Raise OutputError, naming the first difference, unless `parts` are those of this export."""
+        if difference := _difference(parts, self.parts):
+            raise OutputError(f"{found}: {difference}. Choose another --out, or give {flag} to begin anew.")
+
+
+def _difference(old: object, new: Mapping[str, object]) -> str | None:
+    if not isinstance(old, dict):
+        return "its fingerprint cannot be read"
+    was, now = old.get("inputs"), new["inputs"]
+    if not isinstance(was, list) or not isinstance(now, list) or len(was) != len(now):
+        return "the number of input files differs"
+    for place, (before, after) in enumerate(zip(was, now, strict=True)):
+        if before != after and STREAM not in (before, after):
+            return f"input {place + 1} has other content"
+    for group in ("settings", "versions"):
+        before, after = old.get(group), new[group]
+        if isinstance(before, dict) and isinstance(after, dict):
+            for name in after:
+                if before.get(name) != after[name]:
+                    return f"{name} was {before.get(name)!r}, now it is {after[name]!r}"
+    return None

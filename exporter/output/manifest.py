@@ -1,0 +1,113 @@
+"""The manifest: what a run read, asked, answered and wrote. Readers start here, and trust nothing without `_SUCCESS`."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import orjson
+
+from exporter.errors import MachineError, OutputError
+from exporter.model import Reason
+from exporter.output import files
+from exporter.output.shards import BAD, DATA, REJECTS, ShardFacts, file_name
+from exporter.schema import ACCOUNT, Column
+
+NAME = "manifest.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The keys of `manifest.json`, in their order. Times are ISO 8601 in UTC."""
+
+    format: int
+    exporter: str
+    input: int
+    rows: int
+    rejects: int
+    rejects_by_reason: Mapping[str, int]
+    duplicates: int
+    blank: int
+    missing: int
+    ids_with_outer_spaces: int
+    schema: Sequence[Mapping[str, str]]
+    bad_values: Mapping[str, int]
+    ignored_attributes: Mapping[str, int]
+    settings: Mapping[str, object]
+    fingerprint: str
+    fingerprint_of: Mapping[str, object]
+    requests: int
+    retries: int
+    refusals: int
+    started_at: str
+    finished_at: str
+    seconds: float
+    series: Sequence[Mapping[str, object]]
+    shards: Sequence[Mapping[str, object]]
+    reject_files: Sequence[Mapping[str, object]]
+    bad_value_files: Sequence[Mapping[str, object]]
+
+    @property
+    def failures(self) -> int:
+        """Accounts that ended as invalid, refused or exhausted: what --max-rejects limits."""
+        answers = {Reason.MISSING, Reason.UNKNOWN_ACCOUNT}
+        return sum(number for reason, number in self.rejects_by_reason.items() if Reason(reason) not in answers)
+
+    def to_json(self) -> bytes:
+        """Write the manifest as JSON."""
+        return orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def read(folder: Path) -> Manifest:
+    """Read the manifest of an export. Raises OutputError when it is not one, MachineError when it cannot be read."""
+    path = folder / NAME
+    with files.on_disk(path):
+        text = path.read_bytes()
+    try:
+        return Manifest(**orjson.loads(text))
+    except (TypeError, ValueError):
+        raise OutputError(
+            f"{path} is not a manifest of this version. Choose another --out, or use --overwrite."
+        ) from None
+
+
+def totals(shards: Sequence[ShardFacts]) -> dict[str, object]:
+    """Add up what became of every row of the input. Raises MachineError when a shard's sum is off: never published."""
+    for shard in shards:
+        if shard.off_by:
+            raise MachineError(
+                f"shard {shard.number} does not add up: {shard.off_by:,} rows unaccounted for. Nothing is published;"
+                " please report this."
+            )
+    reasons: Counter[str] = Counter()
+    bad_values: Counter[str] = Counter()
+    for shard in shards:
+        reasons.update(shard.rejects)
+        bad_values.update(shard.bad_values)
+    return {
+        "input": sum(shard.last_row - shard.first_row + 1 for shard in shards),
+        "rows": sum(shard.files[DATA].rows for shard in shards),
+        "rejects": reasons.total(),
+        "rejects_by_reason": dict(sorted(reasons.items())),
+        "duplicates": sum(shard.duplicates for shard in shards),
+        "blank": sum(shard.blank for shard in shards),
+        "missing": reasons[Reason.MISSING],
+        "ids_with_outer_spaces": sum(shard.spaced for shard in shards),
+        "bad_values": dict(sorted(bad_values.items())),
+        "shards": [
+            {**_file(shard, DATA), "first_row": shard.first_row, "last_row": shard.last_row} for shard in shards
+        ],
+        "reject_files": [_file(shard, REJECTS) for shard in shards],
+        "bad_value_files": [_file(shard, BAD) for shard in shards],
+    }
+
+
+def schema_rows(columns: Sequence[Column]) -> list[dict[str, str]]:
+    """Describe the columns of the data, in order."""
+    account = {"name": ACCOUNT, "type": "text"}
+    return [account, *({"name": c.name, "type": c.type, "attribute": c.attribute} for c in columns)]
+
+
+def _file(shard: ShardFacts, folder: str) -> dict[str, object]:
+    return {"file": f"{folder}/{file_name(shard.number)}", **asdict(shard.files[folder])}

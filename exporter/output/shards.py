@@ -1,0 +1,221 @@
+"""Shards: the answers to a fixed range of input rows as Parquet files. The only writer of Parquet.
+
+One write path for every shard, chunks combined first: the bytes are a function of rows and schema alone.
+"""
+
+import asyncio
+from array import array
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from exporter.batching import Shard
+from exporter.flatten import Attributes, texts, typed
+from exporter.model import Batch, Rejection, Reply
+from exporter.output import files
+from exporter.schema import Layout
+
+ROW_GROUP_ROWS = 100_000
+DATA, REJECTS, BAD = "data", "rejects", "bad_values"
+FOLDERS = (DATA, REJECTS, BAD)
+
+REJECT_SCHEMA = pa.schema(
+    [
+        ("account_id", pa.string()),
+        ("reason", pa.string()),
+        ("code", pa.int64()),
+        ("message", pa.string()),
+        ("source", pa.string()),
+        ("row_number", pa.int64()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """One written file."""
+
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFacts:
+    """One durable shard: where its rows come from, what became of them, and its files by folder."""
+
+    number: int
+    first_row: int
+    last_row: int
+    blank: int
+    duplicates: int
+    spaced: int
+    ids_hash: str
+    attributes: Sequence[str]
+    rejects: Mapping[str, int]
+    bad_values: Mapping[str, int]
+    files: Mapping[str, FileFacts]
+
+    @property
+    def off_by(self) -> int:
+        """Rows of the input that are not accounted for: anything but 0 is a bug."""
+        read = self.last_row - self.first_row + 1
+        return read - self.files[DATA].rows - self.files[REJECTS].rows - self.duplicates - self.blank
+
+
+def file_name(number: int) -> str:
+    """Name a shard's file: the same range of input rows always has the same name."""
+    return f"part-{number:06d}.parquet"
+
+
+def write_table(path: Path, table: pa.Table) -> FileFacts:
+    """Write one Parquet file, whole and durable. Raises MachineError."""
+    with files.whole_file(path) as draft:
+        pq.write_table(
+            table.combine_chunks(),
+            pa.PythonFile(draft, mode="w"),
+            compression="zstd",
+            row_group_size=ROW_GROUP_ROWS,
+            write_page_checksum=True,
+        )
+    return FileFacts(table.num_rows, draft.bytes, draft.sha256)
+
+
+@dataclass(slots=True)
+class _Answers:
+    """What is known of one shard so far: by batch, the accounts found, their attributes and their rows."""
+
+    found: dict[int, tuple[pa.StringArray, pa.StructArray, Sequence[int]]] = field(default_factory=dict)
+    names: frozenset[str] = frozenset()
+    rejected: list[tuple[int, str, Rejection]] = field(default_factory=list)
+
+
+class ShardWriter:
+    """Collect answers as columns, and write a shard once it is complete.
+
+    `add` runs on the event loop and keeps a batch as Arrow arrays, some tens of bytes a value; `commit` writes in a
+    thread, one shard at a time, and calls `on_durable` when the files are on disk.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        attributes: Attributes,
+        layout: Layout,
+        *,
+        thread: Executor,
+        on_durable: Callable[[ShardFacts], None],
+    ) -> None:
+        self._folder = folder
+        self._attributes = attributes
+        self._layout = layout
+        self._thread = thread
+        self._on_durable = on_durable
+        self._open: dict[int, _Answers] = {}
+
+    def add(self, batch: Batch, reply: Reply) -> None:
+        """Take a batch's answers; batches come in any order. Raises ServiceRefusal for too many attribute names."""
+        answers = self._open.setdefault(batch.shard, _Answers())
+        if reply.rejected:
+            places = zip(batch.rows, batch.accounts, strict=True)
+            answers.rejected += [(row, name, reply.rejected[name]) for row, name in places if name in reply.rejected]
+        found = [(row, name) for row, name in zip(batch.rows, batch.accounts, strict=True) if name in reply.found]
+        if found:
+            rows = [reply.found[name] for _, name in found]
+            answers.names |= self._attributes.see(rows)
+            columns = texts(rows, self._attributes.struct)
+            names = pa.array([name for _, name in found], pa.string())
+            answers.found[batch.seq] = (names, columns, array("q", [row for row, _ in found]))
+
+    async def commit(self, shard: Shard) -> None:
+        """Write a shard whose batches are all in. Raises MachineError."""
+        answers = self._open.pop(shard.number, _Answers())
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, self._write, shard, answers)
+
+    def _write(self, shard: Shard, answers: _Answers) -> None:
+        accounts, columns = _in_input_order(shard, answers)
+        names = sorted(answers.names | self._attributes.first)
+        data = typed(accounts, columns, self._layout.columns(names))
+        rejects = _rejects(shard, answers.rejected)
+        written = {DATA: data.table, REJECTS: rejects, BAD: data.bad_values}
+        facts = {
+            folder: write_table(self._folder / folder / file_name(shard.number), table)
+            for folder, table in written.items()
+        }
+        self._on_durable(
+            ShardFacts(
+                number=shard.number,
+                first_row=shard.first_row,
+                last_row=shard.last_row,
+                blank=shard.blank,
+                duplicates=shard.duplicates,
+                spaced=shard.spaced,
+                ids_hash=shard.ids_hash,
+                attributes=names,
+                rejects=count(rejects, "reason"),
+                bad_values=count(data.bad_values, "attribute"),
+                files=facts,
+            )
+        )
+
+
+def count(table: pa.Table, column: str) -> dict[str, int]:
+    """Count the rows of a table by the text in a column, most frequent first."""
+    return dict(Counter(table.column(column).to_pylist()).most_common())
+
+
+def _in_input_order(shard: Shard, answers: _Answers) -> tuple[pa.StringArray, dict[str, pa.Array]]:
+    """Join a shard's batches in order, and repeat what stands again in the input."""
+    parts = [answers.found.pop(seq) for seq in sorted(answers.found)]
+    accounts = pa.concat_arrays([part[0] for part in parts]) if parts else pa.array([], pa.string())
+    columns = _joined([part[1] for part in parts])
+    if shard.repeats:
+        order = _with_repeats(shard, accounts, [row for part in parts for row in part[2]], answers)
+        accounts = accounts.take(order)
+        columns = {name: column.take(order) for name, column in columns.items()}
+    return accounts, columns
+
+
+def _joined(structs: Sequence[pa.StructArray]) -> dict[str, pa.Array]:
+    """Join struct arrays into one text array a name; where a batch lacks a name it is null."""
+    names = {field.name for struct in structs for field in struct.type}
+    wide = pa.struct([(name, pa.string()) for name in sorted(names)])
+    whole = [struct if struct.type == wide else _widened(struct, wide) for struct in structs]
+    if not whole:
+        return {}
+    joined = pa.concat_arrays(whole)
+    return {name: joined.field(name) for name in names}
+
+
+def _widened(struct: pa.StructArray, wide: pa.StructType) -> pa.StructArray:
+    has = {field.name for field in struct.type}
+    columns = [struct.field(f.name) if f.name in has else pa.nulls(len(struct), f.type) for f in wide]
+    return pa.StructArray.from_arrays(columns, fields=list(wide))
+
+
+def _with_repeats(shard: Shard, accounts: pa.StringArray, rows: Sequence[int], answers: _Answers) -> pa.Int64Array:
+    """Give the order of found accounts in which each repeated row shows its account again; add repeated rejects."""
+    found = {name: place for place, name in enumerate(accounts.to_pylist())}
+    rejected = {name: rejection for _, name, rejection in answers.rejected}
+    placed = list(zip(rows, range(len(rows)), strict=True))
+    placed += [(row, found[name]) for row, name in shard.repeats if name in found]
+    answers.rejected += [(row, name, rejected[name]) for row, name in shard.repeats if name in rejected]
+    return pa.array([place for _, place in sorted(placed)], pa.int64())
+
+
+def _rejects(shard: Shard, rejected: Sequence[tuple[int, str | None, Rejection]]) -> pa.Table:
+    """Lay out all accounts without a row in input order."""
+    bad = [(row, bad.text, Rejection(bad.reason, None, bad.message)) for row, bad in shard.bad]
+    rows = []
+    for row, account, why in sorted([*rejected, *bad], key=lambda item: item[0]):
+        source, source_row = shard.place(row)
+        rows.append((account, str(why.reason), why.code, why.message, source, source_row))
+    columns = list(zip(*rows, strict=True)) or [()] * len(REJECT_SCHEMA)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, REJECT_SCHEMA, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=REJECT_SCHEMA)

@@ -1,0 +1,142 @@
+"""Counters of a run, its rate and time left. Takes `now`, prints nothing."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+from exporter.model import ANSWERS, Reason, Reply
+
+SERIES_POINTS_MAX = 600  # the series of a run of any length stays small: its points grow wider instead
+RECENT_S = 10.0
+
+
+@dataclass(slots=True)
+class Point:
+    """What happened in one stretch of time: `at_s` seconds from the start, `width_s` long."""
+
+    at_s: float
+    width_s: float
+    requests: int = 0
+    answers: int = 0
+    accounts: int = 0
+    latency_s_sum: float = 0.0
+    latency_s_max: float = 0.0
+    errors: dict[str, int] = field(default_factory=dict)
+
+    def merge(self, later: "Point") -> "Point":
+        """Join two neighbouring stretches."""
+        return Point(
+            at_s=self.at_s,
+            width_s=self.width_s + later.width_s,
+            requests=self.requests + later.requests,
+            answers=self.answers + later.answers,
+            accounts=self.accounts + later.accounts,
+            latency_s_sum=self.latency_s_sum + later.latency_s_sum,
+            latency_s_max=max(self.latency_s_max, later.latency_s_max),
+            errors=dict(Counter(self.errors) + Counter(later.errors)),
+        )
+
+
+class Series:
+    """Points of equal width over the whole run, at most SERIES_POINTS_MAX of them."""
+
+    def __init__(self) -> None:
+        self._width_s = 1.0
+        self._points: dict[int, Point] = {}
+
+    def at(self, elapsed_s: float) -> Point:
+        """Return the point that a moment belongs to."""
+        place = int(elapsed_s / self._width_s)
+        while place >= SERIES_POINTS_MAX:
+            self._widen()
+            place = int(elapsed_s / self._width_s)
+        if place not in self._points:
+            self._points[place] = Point(at_s=place * self._width_s, width_s=self._width_s)
+        return self._points[place]
+
+    def rows(self) -> list[dict[str, object]]:
+        """Return the points in order, as plain data."""
+        return [asdict(point) for _, point in sorted(self._points.items())]
+
+    def _widen(self) -> None:
+        points, self._points = self._points, {}
+        self._width_s *= 2
+        for place, point in sorted(points.items()):
+            before = self._points.get(place // 2, Point(at_s=place // 2 * self._width_s, width_s=0))
+            self._points[place // 2] = before.merge(point)
+            self._points[place // 2].width_s = self._width_s
+
+
+class Progress:
+    """What a run has done so far. Counts attempts and accounts; `clock` is monotonic, in seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._marks: list[tuple[float, int, int]] = []
+        self.series = Series()
+        self.requests = 0
+        self.retries = 0
+        self.refusals = 0
+        self.found = 0
+        self.reasons: Counter[Reason] = Counter()
+        self.share_read: float | None = None
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start."""
+        return self._clock() - self._began
+
+    @property
+    def settled(self) -> int:
+        """Accounts found or rejected by the service."""
+        return self.found + self.reasons.total()
+
+    @property
+    def absent(self) -> int:
+        """Accounts that the service does not know."""
+        return sum(self.reasons[reason] for reason in ANSWERS)
+
+    def started(self) -> None:
+        """Count the start of an attempt."""
+        self.requests += 1
+        self.series.at(self.elapsed_s).requests += 1
+
+    def answered(self, latency_s: float) -> None:
+        """Count a good answer."""
+        point = self.series.at(self.elapsed_s)
+        point.answers += 1
+        point.latency_s_sum += latency_s
+        point.latency_s_max = max(point.latency_s_max, latency_s)
+
+    def failed(self, code: int | None, *, refused: bool) -> None:
+        """Count a failed attempt by its code; `refused` when the service said "too frequent"."""
+        errors = self.series.at(self.elapsed_s).errors
+        name = "no answer" if code is None else str(code)
+        errors[name] = errors.get(name, 0) + 1
+        self.refusals += refused
+
+    def retried(self) -> None:
+        """Count an attempt that repeats another."""
+        self.retries += 1
+
+    def settle(self, reply: Reply) -> None:
+        """Count a batch whose every account is found or rejected."""
+        self.found += len(reply.found)
+        self.reasons.update(rejection.reason for rejection in reply.rejected.values())
+        self.series.at(self.elapsed_s).accounts += len(reply.found) + len(reply.rejected)
+
+    def rates(self) -> tuple[float, float]:
+        """Return requests and accounts a second over the last ten seconds; call it about once a second."""
+        now = self._clock()
+        self._marks = [mark for mark in self._marks if mark[0] >= now - RECENT_S]
+        self._marks.append((now, self.requests, self.settled))
+        then, requests, settled = self._marks[0] if len(self._marks) > 1 else (self._began, 0, 0)
+        span_s = max(now - then, 1e-9)
+        return (self.requests - requests) / span_s, (self.settled - settled) / span_s
+
+    def left_s(self) -> float | None:
+        """Estimate the seconds left from the share of the input that was read, or None while nothing is known."""
+        if not self.share_read:
+            return None
+        return self.elapsed_s * (1 - self.share_read) / self.share_read

@@ -1,0 +1,82 @@
+r"""Lines of text: they end at \n, \r\n or \r and nowhere else, and none is longer than the written limit."""
+
+import codecs
+import io
+from collections.abc import Iterable, Iterator
+
+from exporter.errors import InputError
+
+LINE_CHARS_MAX = 1024 * 1024
+
+
+class Lines:
+    """The lines of one text with their endings, in one list for each block of bytes that completes some.
+
+    `count` and `chars` say how many lines and characters were handed out, `plain` whether the last list is free of
+    quotes: then every line in it is a row.
+    """
+
+    def __init__(self, name: str, blocks: Iterable[bytes], encoding: str) -> None:
+        self.count = 0
+        self.chars = 0
+        self.plain = True
+        self._name = name
+        self._blocks = blocks
+        self._encoding = encoding
+        self._carry = ""
+
+    def __iter__(self) -> Iterator[list[str]]:
+        """Raises InputError for bytes that are not in the encoding, and for a line that is too long."""
+        for text in self._texts():
+            lines = io.StringIO(self._carry + text, newline="").readlines()
+            # A line that ends with \r may go on with \n in the next block.
+            self._carry = "" if lines[-1].endswith("\n") else lines.pop()
+            # Only a line that began in an earlier block can be long: it is the first one, or still the last.
+            if len(lines[0] if lines else self._carry) > LINE_CHARS_MAX:
+                raise self._too_long()
+            if lines:
+                yield self._handed_out(lines, plain='"' not in text and '"' not in lines[0])
+        if self._carry:
+            yield self._handed_out([self._carry], plain='"' not in self._carry)
+
+    def _handed_out(self, lines: list[str], *, plain: bool) -> list[str]:
+        self.count += len(lines)
+        self.chars += sum(map(len, lines))
+        self.plain = plain
+        return lines
+
+    def _texts(self) -> Iterator[str]:
+        decoder = codecs.getincrementaldecoder(self._encoding)()
+        first = True
+        for decoded in self._decoded(decoder):
+            text = decoded.removeprefix("\ufeff") if first else decoded
+            first = False
+            if text:
+                yield text
+
+    def _decoded(self, decoder: codecs.IncrementalDecoder) -> Iterator[str]:
+        try:
+            for block in self._blocks:
+                if text := decoder.decode(block):
+                    yield text
+            if text := decoder.decode(b"", True):
+                yield text
+        except UnicodeError as error:
+            raise self._not_text(error) from error
+
+    def _not_text(self, error: UnicodeError) -> InputError:
+        place = ""
+        if isinstance(error, UnicodeDecodeError):
+            before = self._carry + error.object[: error.start].decode(self._encoding, "replace")
+            breaks = sum(line.endswith(("\n", "\r")) for line in io.StringIO(before, newline=""))
+            place = f" in line {self.count + breaks + 1:,} (byte 0x{error.object[error.start]:02x})"
+        return InputError(
+            f"{self._name}: is not {self._encoding} text{place}; say how it is encoded with --encoding, for instance "
+            "--encoding cp1252."
+        )
+
+    def _too_long(self) -> InputError:
+        return InputError(
+            f"{self._name}: line {self.count + 1:,} (from character {self.chars:,} of the text) is longer than "
+            f"{LINE_CHARS_MAX:,} characters; is this a list of account ids, one a line?"
+        )
