@@ -20,7 +20,7 @@ from exporter.errors import AttemptError, ServiceRefusal, ServiceUnreachable, Se
 from exporter.flatten import Attributes
 from exporter.limiter import Limiter, limited
 from exporter.model import Batch, Fetch, Reply
-from exporter.output import folder, manifest, publish
+from exporter.output import folder, manifest
 from exporter.output.folder import Folder
 from exporter.output.identity import STREAM, Identity
 from exporter.output.manifest import Manifest
@@ -60,7 +60,7 @@ class Outcome:
 async def export(job: Job) -> Outcome:
     """Run the main job. Raises an ExporterError that says why the export is not complete."""
     client = make_client(job.settings)
-    source = open_source(job.inputs, _reading(job.settings), standard_input=cast(BinaryIO | None, job.standard_input))
+    source = open_source(job.inputs, _reading(job.settings), standard_input=cast("BinaryIO | None", job.standard_input))
     with folder.held(job.out) as place:
         if done := await asyncio.to_thread(_settled_before, place, job, source):
             return Outcome(done, asked=False)
@@ -217,11 +217,13 @@ class _Run:
 
     def publish(self) -> Manifest:
         """Make the export visible; returns its manifest. Raises MachineError."""
+        from exporter.output.assemble import assemble  # needed once, at the end: not before the first request
+
         settings = self._job.settings
         self._shards.sort(key=lambda facts: facts.number)
         columns = self._layout.columns(self._attributes.names)
         drop = settings.duplicates == "drop"
-        shards = publish.assemble(self._place.run, self._shards, columns, drop_duplicates=drop)
+        shards = assemble(self._place.run, self._shards, columns, drop_duplicates=drop)
         progress, identity = self._job.progress, _identity(self._job, self._source, read=True)
         made = Manifest(
             format=manifest.FORMAT,

@@ -3,12 +3,16 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
 from exporter.errors import ServiceRefusal
 from exporter.model import Attrs
 from exporter.schema import ACCOUNT, COLUMNS_MAX, TEXT, Column, parse
+
+Array = Any
+"""An Arrow array: the stubs of its compute functions want more than they can know."""
 
 ARROW_TYPES: Mapping[str, pa.DataType] = {
     TEXT: pa.string(),
@@ -17,7 +21,14 @@ ARROW_TYPES: Mapping[str, pa.DataType] = {
     "bool": pa.bool_(),
     "timestamp": pa.timestamp("us", tz="UTC"),
 }
-BAD_VALUES = pa.schema([(ACCOUNT, pa.string()), ("attribute", pa.string()), ("value", pa.string())])
+
+
+def arrow_schema(fields: Mapping[str, pa.DataType]) -> pa.Schema:
+    """Make a schema of named types."""
+    return pa.schema(list(fields.items()))
+
+
+BAD_VALUES = arrow_schema({ACCOUNT: pa.string(), "attribute": pa.string(), "value": pa.string()})
 
 
 def schema_of(columns: Sequence[Column]) -> pa.Schema:
@@ -84,25 +95,31 @@ class Typed:
     bad_values: pa.Table
 
 
-def typed(accounts: pa.StringArray, answers: Mapping[str, pa.Array], columns: Sequence[Column]) -> Typed:
+def typed(accounts: pa.StringArray, answers: Mapping[str, Array], columns: Sequence[Column]) -> Typed:
     """Lay out accounts and their attributes (name -> text array) as a table with these columns.
 
     A column whose attribute is not among the answers is all null.
     """
-    arrays: list[pa.Array] = [accounts]
+    arrays: list[Array] = [accounts]
     bad: list[tuple[int, str, str]] = []
     for column in columns:
         array = answers.get(column.attribute)
         if array is None:
-            array = pa.nulls(len(accounts), ARROW_TYPES[column.type])
+            array = nulls(len(accounts), column)
         elif column.type != TEXT:
-            source = array.to_pylist()
+            source: list[str] = array.to_pylist()
             values, places = parse(source, column.type)
             array = pa.array(values, type=ARROW_TYPES[column.type])
             bad += [(place, column.attribute, source[place]) for place in places]
         arrays.append(array)
     bad.sort(key=lambda item: item[0])  # rows in order; the sort is stable, so columns stay in theirs
     return Typed(pa.Table.from_arrays(arrays, schema=schema_of(columns)), _bad_values(accounts, bad))
+
+
+def nulls(rows: int, column: Column) -> Array:
+    """Give a column of nulls."""
+    kind: Any = ARROW_TYPES[column.type]
+    return pa.nulls(rows, kind)
 
 
 def _bad_values(accounts: pa.StringArray, bad: Sequence[tuple[int, str, str]]) -> pa.Table:

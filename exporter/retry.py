@@ -90,7 +90,7 @@ def delay_s(error: AttemptError, tried: Tried, policy: Policy, jitter: Callable[
         return 0.0
     slow = error.verdict is Verdict.SLOW_DOWN
     base, failures = (policy.slow_base_s, tried.slowed) if slow else (policy.base_s, tried.attempts)
-    return jitter() * min(policy.delay_s_max, base * 2 ** min(failures - 1, 30))
+    return jitter() * min(policy.delay_s_max, base * 2.0 ** min(failures - 1, 30))
 
 
 def retrying(
@@ -136,7 +136,7 @@ def retrying(
             if isinstance(outcome, Reply):
                 total.found.update(outcome.found)
                 total.rejected.update(outcome.rejected)
-                smaller = [list(outcome.again)] if outcome.again else []
+                smaller: list[Sequence[str]] = [list(outcome.again)] if outcome.again else []
             elif len(piece) == 1:
                 total.rejected[piece[0]] = _given_up(outcome)
                 continue

@@ -2,13 +2,14 @@
 
 import asyncio
 
-from exporter.app import check_service
 from exporter.cli.console import show
 from exporter.settings import Settings
 
 
 def check(settings: Settings) -> int:
     """Ask the service twice and say in words what is right and what to mend. Writes nothing."""
+    from exporter.app import check_service
+
     for sentence in asyncio.run(check_service(settings)):
         show(sentence)
     return 0

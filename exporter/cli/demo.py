@@ -13,12 +13,7 @@ import typer
 from exporter.cli.console import say, show
 from exporter.cli.run import carry_out, judge, summary
 from exporter.errors import MachineError
-from exporter.output.files import on_disk
 from exporter.settings import load
-from exporter.simulator.config import Config
-from exporter.simulator.people import generate_ids
-
-_KEY = Config().secret_key
 
 
 def demo(
@@ -27,18 +22,22 @@ def demo(
     rate: Annotated[float, typer.Option(help="Requests a second.")] = 100.0,
 ) -> int:
     """Make a CSV of people, start the double, export them through it at its quota, and show how to read the result."""
+    from exporter.output.files import on_disk
+    from exporter.simulator.config import Config
+    from exporter.simulator.people import generate_ids
+
     ids = folder / "ids.csv"
     with on_disk(ids):
         folder.mkdir(parents=True, exist_ok=True)
         ids.write_text("account_id\n" + "".join(f"{account}\n" for account in generate_ids(people)), encoding="utf-8")
     say(f"{people:,} people in {ids}; the double accepts 100 requests in any rolling second.")
     config = Config()
-    with _double() as address:
+    with _double(config.secret_key) as address:
         settings = load(
             base_url=address,
             sdkappid=config.sdkappid,
             identifier=config.identifier,
-            secret_key=_KEY,
+            secret_key=config.secret_key,
             rate=rate,
             overwrite=True,
         )
@@ -48,13 +47,13 @@ def demo(
 
 
 @contextlib.contextmanager
-def _double() -> Iterator[str]:
+def _double(key: str) -> Iterator[str]:
     """Run the double as a process of its own; give its address."""
     process = subprocess.Popen(
         [sys.executable, "-m", "exporter", "simulate", "--port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "EXPORTER_SECRET_KEY": _KEY},
+        env={**os.environ, "EXPORTER_SECRET_KEY": key},
         text=True,
     )
     try:

@@ -6,18 +6,19 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
 
-from exporter.app import Job, Outcome, export
 from exporter.cli.console import duration, redacted, say, show, watched
 from exporter.cli.exits import COMPLETE, TOO_MANY_REJECTS, Stopped
-from exporter.output.manifest import Manifest
 from exporter.progress import Progress
 from exporter.settings import Settings
-from exporter.source import Tally
+
+if TYPE_CHECKING:
+    from exporter.app import Job, Outcome
+    from exporter.output.manifest import Manifest
 
 EPILOG = (
     "Every flag is also EXPORTER_… in the environment and a key of the --config file. Secrets are never flags: set"
@@ -42,15 +43,21 @@ def run(
     return judge(outcome.manifest, settings)
 
 
-def carry_out(inputs: list[str], out: Path, settings: Settings) -> Outcome:
+def carry_out(inputs: list[str], out: Path, settings: Settings) -> "Outcome":
     """Run the job under its progress line. Raises ExporterError, and Stopped after a signal."""
+    # The libraries of a run take half a second to load: --help does without them.
+    from exporter.app import Job
+    from exporter.source import Tally
+
     progress = Progress(time.monotonic)
     tally = Tally(sys.stdin.buffer) if "-" in inputs else None
     job = Job(inputs, out, settings, progress, tally, warn=lambda sentence: say(f"Warning: {sentence}"))
     return asyncio.run(_until_signal(job))
 
 
-async def _until_signal(job: Job) -> Outcome:
+async def _until_signal(job: "Job") -> "Outcome":
+    from exporter.app import export
+
     stopped: list[int] = []
     task = asyncio.current_task()
 
@@ -73,7 +80,7 @@ async def _until_signal(job: Job) -> Outcome:
         raise Stopped(stopped[0]) from None
 
 
-def judge(manifest: Manifest, settings: Settings) -> int:
+def judge(manifest: "Manifest", settings: Settings) -> int:
     """Say whether so many failures are allowed."""
     allowed = settings.max_rejects.of(manifest.input)
     if manifest.failures <= allowed:
@@ -85,7 +92,7 @@ def judge(manifest: Manifest, settings: Settings) -> int:
     return TOO_MANY_REJECTS
 
 
-def summary(outcome: Outcome, out: Path) -> str:
+def summary(outcome: "Outcome", out: Path) -> str:
     """Tell how an export went, where it lies, and how to read it."""
     made = outcome.manifest
     if not outcome.asked:
@@ -105,7 +112,7 @@ def summary(outcome: Outcome, out: Path) -> str:
         notes.append(f"{made.ids_with_outer_spaces:,} ids have spaces around them; --strip removes these")
     notes += [f"{name} was not chosen; {number:,} accounts have it" for name, number in made.ignored_attributes.items()]
     columns = {row.get("attribute") for row in made.schema}
-    typed = made.settings.get("types")
+    typed: Any = made.settings.get("types")
     notes += [f"no account has {name}, which --types names" for name in (typed or {}) if name not in columns]
     return "\n".join(
         [
@@ -119,7 +126,7 @@ def summary(outcome: Outcome, out: Path) -> str:
     )
 
 
-def summary_json(outcome: Outcome, out: Path) -> dict[str, Any]:
+def summary_json(outcome: "Outcome", out: Path) -> dict[str, Any]:
     """Give the manifest without its long lists, and whether anything was asked."""
     made = orjson.loads(redacted(outcome.manifest.to_json().decode()))
     for long in ("series", "shards", "reject_files", "bad_value_files", "fingerprint_of"):

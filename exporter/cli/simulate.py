@@ -12,7 +12,6 @@ from exporter.cli.console import say, show
 from exporter.errors import SettingsError
 from exporter.simulator.config import Config
 from exporter.simulator.faults import parse_faults
-from exporter.simulator.server import serve
 
 _DEFAULT = Config()
 
@@ -68,6 +67,8 @@ def simulate(
 
 
 async def _serve(config: Config) -> None:
+    from exporter.simulator.server import serve
+
     task = asyncio.current_task()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

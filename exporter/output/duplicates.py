@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from exporter.flatten import Array, arrow_schema
 from exporter.output import files
 
 KEY_BYTES = 32
@@ -25,9 +26,7 @@ def partitions_for(accounts: int) -> int:
     return min(PARTITIONS_MAX, max(1, -(-accounts // PARTITION_ACCOUNTS)))
 
 
-def later_duplicates(
-    shards: Iterable[pa.StringArray], folder: Path, *, partitions: int
-) -> Mapping[int, Sequence[pa.Int64Array]]:
+def later_duplicates(shards: Iterable[Array], folder: Path, *, partitions: int) -> Mapping[int, Sequence[Array]]:
     """Find, by shard, the places of accounts that stand in an earlier shard (or earlier in the same).
 
     `shards` gives the accounts of each shard in order; `folder` is for scratch files. Memory holds one shard's accounts
@@ -35,32 +34,32 @@ def later_duplicates(
     """
     with files.on_disk(folder):
         _spread(shards, folder, partitions)
-        found: dict[int, list[pa.Int64Array]] = {}
+        found: dict[int, list[Array]] = {}
         for number in range(partitions):
             for shard, places in _settle(folder / f"{number:03d}.arrow"):
                 found.setdefault(shard, []).append(places)
     return found
 
 
-def _spread(shards: Iterable[pa.StringArray], folder: Path, partitions: int) -> None:
-    writers = [pa.ipc.new_stream(folder / f"{number:03d}.arrow", _SPREAD) for number in range(partitions)]
+def _spread(shards: Iterable[Array], folder: Path, partitions: int) -> None:
+    writers = [pa.ipc.new_stream(str(folder / f"{number:03d}.arrow"), _SPREAD) for number in range(partitions)]
     try:
         for shard, accounts in enumerate(shards):
             table = _keyed(shard, accounts)
             home = _partition_of(table.column("key").chunk(0), partitions) if len(accounts) else None
             for number, writer in enumerate(writers):
-                part = table if partitions == 1 or home is None else table.filter(pc.equal(home, number))
+                part = table if partitions == 1 or home is None else table.filter(pc.equal(home, pa.scalar(number)))
                 writer.write_table(part)
     finally:
         for writer in writers:
             writer.close()
 
 
-_SPREAD = pa.schema([("key", pa.binary(KEY_BYTES)), ("shard", pa.int32()), ("place", pa.int64())])
+_SPREAD = arrow_schema({"key": pa.binary(KEY_BYTES), "shard": pa.int32(), "place": pa.int64()})
 
 
-def _keyed(shard: int, accounts: pa.StringArray) -> pa.Table:
-    padded = pc.ascii_rpad(accounts, KEY_BYTES, "\0")
+def _keyed(shard: int, accounts: Array) -> pa.Table:
+    padded: Array = pc.ascii_rpad(accounts, KEY_BYTES, "\0")
     buffer = padded.buffers()[2] if len(accounts) else pa.py_buffer(b"")
     skipped = padded.offset * KEY_BYTES
     key = pa.Array.from_buffers(pa.binary(KEY_BYTES), len(accounts), [None, buffer.slice(skipped)])
@@ -69,11 +68,11 @@ def _keyed(shard: int, accounts: pa.StringArray) -> pa.Table:
     return pa.Table.from_arrays([key, numbers, places], schema=_SPREAD)
 
 
-def _partition_of(keys: pa.FixedSizeBinaryArray, partitions: int) -> pa.Array:
+def _partition_of(keys: Array, partitions: int) -> Array:
     """Spread keys evenly: mix their four 64-bit words, then take the high bits."""
     words = pa.Array.from_buffers(pa.uint64(), len(keys) * 4, [None, keys.buffers()[1]])
     groups = pa.FixedSizeListArray.from_arrays(words, 4)
-    mixed = pa.scalar(0, pa.uint64())
+    mixed: Array = pa.scalar(0, pa.uint64())
     for place in range(4):
         mixed = pc.multiply(pc.bit_wise_xor(pc.list_element(groups, place), mixed), pa.scalar(_MIX, pa.uint64()))
         mixed = pc.bit_wise_xor(mixed, pc.shift_right(mixed, pa.scalar(29, pa.uint64())))
@@ -82,9 +81,9 @@ def _partition_of(keys: pa.FixedSizeBinaryArray, partitions: int) -> pa.Array:
     return pc.shift_right(share, pa.scalar(32, pa.uint64()))
 
 
-def _settle(path: Path) -> Iterator[tuple[int, pa.Int64Array]]:
+def _settle(path: Path) -> Iterator[tuple[int, Array]]:
     """Yield (shard, places) of all but the first of each key in a partition."""
-    table = pa.ipc.open_stream(path).read_all()
+    table = pa.ipc.open_stream(pa.OSFile(str(path), "rb")).read_all()
     path.unlink()
     # Rows stand in input order, so the lowest number is the first occurrence.
     table = table.append_column("number", pa.array(range(len(table)), pa.int64()))
@@ -92,5 +91,6 @@ def _settle(path: Path) -> Iterator[tuple[int, pa.Int64Array]]:
     if len(first) == len(table):
         return
     later = table.filter(pc.invert(pc.is_in(table.column("number"), value_set=first.combine_chunks())))
-    for shard in pc.unique(later.column("shard")).to_pylist():
-        yield shard, later.filter(pc.equal(later.column("shard"), shard)).column("place").combine_chunks()
+    shards: Array = pc.unique(later.column("shard"))
+    for shard in shards:
+        yield shard.as_py(), later.filter(pc.equal(later.column("shard"), shard)).column("place").combine_chunks()

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -72,7 +73,7 @@ def read(folder: Path) -> Manifest:
         ) from None
 
 
-def totals(shards: Sequence[ShardFacts]) -> dict[str, object]:
+def totals(shards: Sequence[ShardFacts]) -> dict[str, Any]:
     """Add up what became of every row of the input. Raises MachineError when a shard's sum is off: never published."""
     for shard in shards:
         if shard.off_by:

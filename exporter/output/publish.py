@@ -1,142 +1,17 @@
-"""Publishing: staged shards become the export, all of it or nothing of it, and only ever forward.
+"""Publishing: what was assembled becomes the export by renames, all of it, and only ever forward.
 
-`assemble` builds the final folders in `.run/publish` beside the staged shards, which it never changes: it may be killed
-and begun again. `roll_forward` then moves whole folders into place: every step of it finds out whether it was done.
+Every step finds out whether it was done before: killed anywhere, the next start finishes it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
-from exporter.flatten import ARROW_TYPES, schema_of
-from exporter.model import Reason
 from exporter.output import files
-from exporter.output.duplicates import later_duplicates, partitions_for
 from exporter.output.manifest import NAME as MANIFEST
-from exporter.output.shards import (
-    BAD,
-    DATA,
-    FOLDERS,
-    REJECTS,
-    ShardFacts,
-    count,
-    file_name,
-    write_table,
-)
-from exporter.schema import ACCOUNT, Column
+from exporter.output.shards import FOLDERS
 
 STAGE = "publish"
 SUCCESS = "_SUCCESS"
 PUBLISHED = (*FOLDERS, MANIFEST)
-NEVER_ASKED = pa.array([Reason.INVALID_ID, Reason.BAD_ROW], pa.string())
-
-Places = Mapping[int, Sequence[pa.Int64Array]]
-
-
-def assemble(
-    run: Path, shards: Sequence[ShardFacts], columns: Sequence[Column], *, drop_duplicates: bool
-) -> list[ShardFacts]:
-    """Build the final folders from the staged shards; return the facts of what they hold now. Raises MachineError.
-
-    Every shard gets the same columns, and an account that stands in an earlier shard is dropped from the later ones.
-    """
-    stage = run / STAGE
-    files.remove(stage)
-    for folder in FOLDERS:
-        files.make_folder(stage / folder)
-    later = _later(run, shards) if drop_duplicates and len(shards) > 1 else {}
-    return [_final(run, shard, columns, later.get(place, ())) for place, shard in enumerate(shards)]
-
-
-def _later(run: Path, shards: Sequence[ShardFacts]) -> Places:
-    scratch = run / "duplicates"
-    files.remove(scratch)
-    files.make_folder(scratch)
-    asked = sum(shard.files[DATA].rows + shard.files[REJECTS].rows for shard in shards)
-    try:
-        return later_duplicates(_asked(run, shards), scratch, partitions=partitions_for(asked))
-    finally:
-        files.remove(scratch)
-
-
-def _asked(run: Path, shards: Sequence[ShardFacts]) -> Iterator[pa.StringArray]:
-    """Give the asked accounts of each shard: those of its data, then those of its rejects."""
-    for shard in shards:
-        data = read(run / DATA / file_name(shard.number), [ACCOUNT]).column(ACCOUNT)
-        rejects = _asked_rejects(read(run / REJECTS / file_name(shard.number), [ACCOUNT, "reason"])).column(ACCOUNT)
-        yield pa.chunked_array([*data.chunks, *rejects.chunks], pa.string()).combine_chunks()
-
-
-def _asked_rejects(rejects: pa.Table) -> pa.Table:
-    return rejects.filter(_was_asked(rejects))
-
-
-def _was_asked(rejects: pa.Table) -> pa.Array:
-    return pc.invert(pc.is_in(rejects.column("reason"), value_set=NEVER_ASKED))
-
-
-def _final(run: Path, shard: ShardFacts, columns: Sequence[Column], later: Sequence[pa.Int64Array]) -> ShardFacts:
-    """Bring one shard into its final form: as it was staged, or written again by the same path."""
-    name = file_name(shard.number)
-    same_columns = {column.attribute for column in columns} == set(shard.attributes)
-    if not later and same_columns:
-        for folder in FOLDERS:
-            files.share(run / folder / name, run / STAGE / folder / name)
-        return shard
-    data, rejects, bad = (read(run / folder / name) for folder in FOLDERS)
-    places = pa.chunked_array(later, pa.int64())
-    gone = _at(data.column(ACCOUNT), places, 0)
-    data = _without(data, places, 0)
-    asked = _asked_rejects(rejects)
-    gone_rejects = _at(asked.column(ACCOUNT), places, shard.files[DATA].rows)
-    # Within a shard an account is asked once, but a bad row may show the same text: that one stays.
-    twice = pc.and_(_was_asked(rejects), pc.is_in(rejects.column(ACCOUNT), value_set=gone_rejects))
-    rejects = rejects.filter(pc.invert(twice))
-    bad = bad.filter(pc.invert(pc.is_in(bad.column(ACCOUNT), value_set=gone)))
-    written = {DATA: with_columns(data, columns), REJECTS: rejects, BAD: bad}
-    facts = {folder: write_table(run / STAGE / folder / name, table) for folder, table in written.items()}
-    return replace(
-        shard,
-        attributes=sorted(column.attribute for column in columns),
-        duplicates=shard.duplicates + len(places),
-        rejects=count(rejects, "reason"),
-        bad_values=count(bad, "attribute"),
-        files=facts,
-    )
-
-
-def _here(places: pa.ChunkedArray, first: int, rows: int) -> pa.Array:
-    mine = places.filter(pc.and_(pc.greater_equal(places, first), pc.less(places, first + rows)))
-    return pc.subtract(mine, first)
-
-
-def _at(accounts: pa.ChunkedArray, places: pa.ChunkedArray, first: int) -> pa.Array:
-    return accounts.take(_here(places, first, len(accounts))).combine_chunks()
-
-
-def _without(table: pa.Table, places: pa.ChunkedArray, first: int) -> pa.Table:
-    rows = pa.array(range(table.num_rows), pa.int64())
-    return table.filter(pc.invert(pc.is_in(rows, value_set=_here(places, first, table.num_rows).combine_chunks())))
-
-
-def with_columns(data: pa.Table, columns: Sequence[Column]) -> pa.Table:
-    """Give a data table exactly these columns; one that it lacks is all null."""
-    has = set(data.column_names)
-    arrays = [data.column(ACCOUNT)]
-    for column in columns:
-        missing = column.name not in has
-        arrays.append(pa.nulls(len(data), ARROW_TYPES[column.type]) if missing else data.column(column.name))
-    return pa.Table.from_arrays(arrays, schema=schema_of(columns))
-
-
-def read(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Read back a Parquet file of ours, with its page checksums. Raises MachineError."""
-    with files.on_disk(path):
-        return pq.read_table(path, columns=columns, page_checksum_verification=True, partitioning=None)
 
 
 def roll_forward(out: Path, run: Path) -> None:

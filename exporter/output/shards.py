@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from exporter.batching import Shard
-from exporter.flatten import Attributes, texts, typed
+from exporter.flatten import Array, Attributes, arrow_schema, texts, typed
 from exporter.model import Batch, Rejection, Reply
 from exporter.output import files
 from exporter.schema import Layout
@@ -24,15 +24,15 @@ ROW_GROUP_ROWS = 100_000
 DATA, REJECTS, BAD = "data", "rejects", "bad_values"
 FOLDERS = (DATA, REJECTS, BAD)
 
-REJECT_SCHEMA = pa.schema(
-    [
-        ("account_id", pa.string()),
-        ("reason", pa.string()),
-        ("code", pa.int64()),
-        ("message", pa.string()),
-        ("source", pa.string()),
-        ("row_number", pa.int64()),
-    ]
+REJECT_SCHEMA = arrow_schema(
+    {
+        "account_id": pa.string(),
+        "reason": pa.string(),
+        "code": pa.int64(),
+        "message": pa.string(),
+        "source": pa.string(),
+        "row_number": pa.int64(),
+    }
 )
 
 
@@ -78,7 +78,7 @@ def write_table(path: Path, table: pa.Table) -> FileFacts:
     with files.whole_file(path) as draft:
         pq.write_table(
             table.combine_chunks(),
-            pa.PythonFile(draft, mode="w"),
+            pa.PythonFile(draft, mode="w"),  # type: ignore[arg-type] # a draft is as much of a file as it takes
             compression="zstd",
             row_group_size=ROW_GROUP_ROWS,
             write_page_checksum=True,
@@ -167,10 +167,11 @@ class ShardWriter:
 
 def count(table: pa.Table, column: str) -> dict[str, int]:
     """Count the rows of a table by the text in a column, most frequent first."""
-    return dict(Counter(table.column(column).to_pylist()).most_common())
+    values: Array = table.column(column)
+    return dict(Counter(values.to_pylist()).most_common())
 
 
-def _in_input_order(shard: Shard, answers: _Answers) -> tuple[pa.StringArray, dict[str, pa.Array]]:
+def _in_input_order(shard: Shard, answers: _Answers) -> tuple[pa.StringArray, dict[str, Array]]:
     """Join a shard's batches in order, and repeat what stands again in the input."""
     parts = [answers.found.pop(seq) for seq in sorted(answers.found)]
     accounts = pa.concat_arrays([part[0] for part in parts]) if parts else pa.array([], pa.string())
@@ -182,7 +183,7 @@ def _in_input_order(shard: Shard, answers: _Answers) -> tuple[pa.StringArray, di
     return accounts, columns
 
 
-def _joined(structs: Sequence[pa.StructArray]) -> dict[str, pa.Array]:
+def _joined(structs: Sequence[pa.StructArray]) -> dict[str, Array]:
     """Join struct arrays into one text array a name; where a batch lacks a name it is null."""
     names = {field.name for struct in structs for field in struct.type}
     wide = pa.struct([(name, pa.string()) for name in sorted(names)])

@@ -38,7 +38,7 @@ class InputFile:
             yield self.stream
             return
         with readable(self.name):
-            handle = Path(self.path or self.name).open("rb", buffering=0)
+            handle = Path(self.path or self.name).open("rb", buffering=0)  # noqa: SIM115 - closed below, outside the mapping
         with handle:
             yield handle
 

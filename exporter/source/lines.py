@@ -28,21 +28,22 @@ class Lines:
     def __iter__(self) -> Iterator[list[str]]:
         """Raises InputError for bytes that are not in the encoding, and for a line that is too long."""
         for text in self._texts():
-            lines = io.StringIO(self._carry + text, newline="").readlines()
+            whole = self._carry + text
+            lines = io.StringIO(whole, newline="").readlines()
             # A line that ends with \r may go on with \n in the next block.
             self._carry = "" if lines[-1].endswith("\n") else lines.pop()
             # Only a line that began in an earlier block can be long: it is the first one, or still the last.
             if len(lines[0] if lines else self._carry) > LINE_CHARS_MAX:
                 raise self._too_long()
             if lines:
-                yield self._handed_out(lines, plain='"' not in text and '"' not in lines[0])
+                yield self._handed_out(lines, whole, len(whole) - len(self._carry))
         if self._carry:
-            yield self._handed_out([self._carry], plain='"' not in self._carry)
+            yield self._handed_out([self._carry], self._carry, len(self._carry))
 
-    def _handed_out(self, lines: list[str], *, plain: bool) -> list[str]:
+    def _handed_out(self, lines: list[str], text: str, chars: int) -> list[str]:
         self.count += len(lines)
-        self.chars += sum(map(len, lines))
-        self.plain = plain
+        self.chars += chars
+        self.plain = '"' not in text
         return lines
 
     def _texts(self) -> Iterator[str]:

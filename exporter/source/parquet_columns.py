@@ -1,6 +1,10 @@
 """Which Parquet column holds the ids, and whether its type can: texts and whole numbers can, nothing else. Pure."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from exporter.errors import InputError
 from exporter.source.columns import ambiguous, missing
@@ -15,8 +19,38 @@ REMEDIES = (
 )
 
 
-def find_path(name: str, schema: pa.Schema, column: str | None) -> tuple[str, ...]:
-    """The way to the id's column, more than one step for a field of a struct. Raises InputError."""
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The id's column: the way to it, more than one step for a field of a struct, and its type."""
+
+    path: tuple[str, ...]
+    type: pa.DataType
+
+    @property
+    def dotted(self) -> str:
+        """Its path as Parquet writes it."""
+        return ".".join(self.path)
+
+    @property
+    def folded(self) -> bool:
+        """Whether it comes as a dictionary and indices."""
+        return isinstance(self.type, pa.DictionaryType)
+
+    @property
+    def text(self) -> bool:
+        """Whether it holds texts; otherwise it holds whole numbers."""
+        return _is_text(_plain(self.type))
+
+    def of(self, batch: pa.RecordBatch) -> Any:
+        """Its array in a batch, which may hold neighbours of a like name."""
+        array: Any = batch.column(batch.schema.get_field_index(self.path[0]))
+        for part in self.path[1:]:
+            array = pc.struct_field(array, [part])
+        return array
+
+
+def find_column(name: str, schema: pa.Schema, column: str | None) -> Column:
+    """The id's column. Raises InputError when it is not there once, or its type cannot hold ids."""
     names = schema.names
     wanted = column or (names[0] if len(names) == 1 else COLUMN_DEFAULT)
     if names.count(wanted) > 1:
@@ -27,13 +61,7 @@ def find_path(name: str, schema: pa.Schema, column: str | None) -> tuple[str, ..
     if found is None:
         raise InputError(missing(name, wanted, names))
     _refuse_type(name, wanted, found)
-    return path
-
-
-def is_text(schema: pa.Schema, path: tuple[str, ...]) -> bool:
-    """Whether the column at `path` holds texts (else: whole numbers)."""
-    found = _type_at(schema, path)
-    return found is not None and _is_text(_plain(found))
+    return Column(path, found)
 
 
 def _type_at(schema: pa.Schema, path: tuple[str, ...]) -> pa.DataType | None:

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
 from exporter.model import Chunk
-from exporter.source.csv_rows import Ids, read_csv
+from exporter.source.csv_rows import read_csv
 from exporter.source.files import InputFile, find_files
 from exporter.source.parquet_rows import read_parquet
-from exporter.source.reading import Reading
+from exporter.source.reading import Ids, Reading
 from exporter.source.unpack import BLOCK_BYTES
 
 HEAD_BLOCK_BYTES = 8 * 1024

@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass
 
+from exporter.model import BadId
+
 COLUMN_DEFAULT = "account_id"
+ROWS_MAX = 5_000
+
+Ids = list[str | BadId | None]
+"""One item a row, at most ROWS_MAX of them: see `Chunk.ids`."""
 
 
 @dataclass(frozen=True, slots=True)

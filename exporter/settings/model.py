@@ -1,0 +1,148 @@
+"""Every setting, described once: flags, variables, file keys and their help are made from this."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from exporter.api.regions import host_of
+from exporter.errors import SettingsError
+from exporter.settings.secret import read_secret
+from exporter.settings.values import Accounts, Delimiter, Encoding, Limit, Names, Share, Types
+
+AUTO = "auto"
+SECRETS = frozenset({"secret_key", "usersig"})
+
+# Settings that shape the bytes of an export: with the input and the versions, they are its fingerprint.
+SHAPING = (
+    "sdkappid",
+    "column",
+    "header",
+    "delimiter",
+    "encoding",
+    "strip",
+    "shard_rows",
+    "attributes",
+    "types",
+    "duplicates",
+)
+
+
+class Settings(BaseSettings):
+    """Everything a run can be told. Durations end in `_s` (seconds) or say their unit."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="EXPORTER_", extra="forbid", frozen=True, hide_input_in_errors=True, arbitrary_types_allowed=True
+    )
+
+    column: str | None = Field(
+        default=None,
+        description="The column with the account ids; else account_id, or in Parquet the only column. With --no-header its number.",
+    )
+    header: bool = Field(default=True, description="The CSV files have no header line.")
+    delimiter: Delimiter = Field(
+        default=",", description="What separates the columns of a CSV file; tab is a word for the tab."
+    )
+    encoding: Encoding = Field(default="utf-8", description="How the CSV files are encoded.")
+    strip: bool = Field(default=False, description="Remove spaces around the ids.")
+    allow_empty: bool = Field(default=False, description="Accept input without any rows.")
+
+    region: str | None = Field(
+        default=None,
+        description="Where the app lives: china, singapore, seoul, tokyo, frankfurt, silicon-valley, jakarta, mumbai, saudi-arabia.",
+    )
+    base_url: str | None = Field(default=None, description="The service's address, instead of a region's.")
+    sdkappid: Annotated[int, Field(gt=0)] | None = Field(default=None, description="The app's number.")
+    identifier: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="An administrator account of the app."
+    )
+    secret_key: SecretStr | None = None
+    secret_key_file: Path | None = Field(default=None, description="A file that holds the app's secret key.")
+    usersig: SecretStr | None = None
+    ca_file: Path | None = Field(default=None, description="Certificates (PEM) to trust instead of the system's.")
+
+    rate: Annotated[float, Field(gt=0)] = Field(
+        default=100.0, description="Requests in any rolling second; the vendor alarms the app's owner above 80."
+    )
+    in_flight: Annotated[int, Field(ge=1, le=2_000)] = Field(default=400, description="Requests under way at most.")
+    connect_timeout_s: Annotated[float, Field(gt=0, le=300)] = Field(
+        default=3.0, description="Seconds to wait for a connection."
+    )
+    timeout_s: Annotated[float, Field(gt=0, le=300)] = Field(
+        default=5.0, description="Seconds to wait for an answer; the service itself gives up after 3."
+    )
+    outage_max: Annotated[float, Field(gt=0)] = Field(
+        default=60.0, description="Minutes that the service may be out of reach."
+    )
+
+    shard_rows: Annotated[int, Field(ge=1, le=10_000_000)] = Field(
+        default=200_000, description="Input rows in a shard: one file."
+    )
+    attributes: Names = Field(
+        default=None,
+        description="Exactly these attributes, a,b,c; or auto: ask the app for its names first. Without it: all that are seen.",
+    )
+    types: Types = Field(
+        default_factory=dict, description="Column types, name=type,…: text, int64, float64, bool, timestamp."
+    )
+    duplicates: Literal["drop", "keep"] = Field(
+        default="drop", description="What to do with accounts that stand in the input again: drop or keep."
+    )
+    max_rejects: Accounts = Field(
+        default=Limit("0"),
+        description="Accounts that may end as invalid, refused or exhausted: a number or a share (0.5%).",
+    )
+    max_missing: Share = Field(
+        default=None,
+        description="Share of accounts that may be unknown to the service (5%). Without it a run stops when the first 1,000 all are.",
+    )
+    overwrite: bool = Field(default=False, description="Replace the complete export that lies in OUT.")
+    restart: bool = Field(default=False, description="Forget the unfinished run that lies in OUT.")
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.region and self.base_url:
+            raise ValueError("--region and --base-url name the same thing: give one of them")
+        if self.usersig and (self.secret_key or self.secret_key_file):
+            raise ValueError("a key and a ready UserSig exclude each other: unset EXPORTER_USERSIG or the key")
+        if self.attributes is not None and len(set(self.attributes)) < len(self.attributes):
+            raise ValueError("--attributes names one attribute twice")
+        if self.delimiter in '"\r\n':
+            raise ValueError("--delimiter cannot be a quote or a line end")
+        return self
+
+    @property
+    def address(self) -> str:
+        """The service's base URL. Raises SettingsError when nothing names it."""
+        if self.base_url:
+            return self.base_url
+        if not self.region:
+            raise SettingsError("Say where the app lives: --region NAME (such as singapore), or --base-url URL.")
+        return f"https://{host_of(self.region)}"
+
+    @property
+    def attribute_names(self) -> tuple[str, ...] | None:
+        """The attributes the user chose, or None for all."""
+        return None if self.attributes == (AUTO,) else self.attributes
+
+    @property
+    def asks_names(self) -> bool:
+        """Whether the service is asked for its attribute names first."""
+        return self.attributes == (AUTO,)
+
+    def key(self) -> str | None:
+        """Return the secret key, from the environment or its file. Raises SettingsError when the file is of no use."""
+        if self.secret_key_file is None:
+            return self.secret_key.get_secret_value() if self.secret_key else None
+        return read_secret(self.secret_key_file)
+
+    def shaping(self) -> dict[str, object]:
+        """Return the settings that shape the bytes of an export."""
+        dumped = self.model_dump(mode="json", include=set(SHAPING))
+        return {name: dumped[name] for name in SHAPING}
+
+    def public(self) -> dict[str, object]:
+        """Return all settings but the secrets, as plain data."""
+        dumped = self.model_dump(mode="json", exclude=set(SECRETS) | {"max_rejects"})
+        return {**dumped, "max_rejects": self.max_rejects.text}
