@@ -16,7 +16,7 @@ from exporter import __version__
 from exporter.api.client import Client
 from exporter.api.signer import KeySigner, ReadySigner, Signer
 from exporter.batching import BATCH_ACCOUNTS_MAX, Planner, Shard
-from exporter.errors import AttemptError, ServiceRefusal, ServiceUnreachable, SettingsError, Verdict
+from exporter.errors import AttemptError, OutputError, ServiceRefusal, ServiceUnreachable, SettingsError, Verdict
 from exporter.flatten import Attributes
 from exporter.limiter import Limiter, limited
 from exporter.model import Batch, Fetch, Reply
@@ -158,18 +158,23 @@ def _settled_before(place: Folder, job: Job, source: Source) -> Manifest | None:
 
     Raises OutputError for what lies here and is not this export, unless the user said to begin anew.
     """
-    finished_now = place.finish_publishing()
+    settings = job.settings
+    try:
+        finished_now = place.finish_publishing()
+    except OutputError:  # the journal is damaged
+        if settings.restart:
+            return None
+        raise
     if (unfinished := place.unfinished()) is not None:
-        if not job.settings.restart:
+        if not settings.restart:
             found = f"{place.out} holds an unfinished run of another export"
             _identity(job, source).refuse_other(unfinished, found, "--restart")
         return None
+    if settings.overwrite and not finished_now:
+        return None
     done = place.completed()
     if done is None:
-        if not job.settings.overwrite:
-            place.refuse_foreign()
-        return None
-    if job.settings.overwrite and not finished_now:
+        place.refuse_foreign()
         return None
     if job.standard_input:
         job.standard_input.drain()
@@ -250,7 +255,7 @@ class _Run:
         clock = asyncio.get_running_loop().time
         # Outermost first: a retry is a new attempt, and every attempt pays one token.
         paced = limited(traced(call, progress, clock), self._limiter)
-        first_alone = leading(paced, clock=clock, unreachable_s_max=UNREACHABLE_S_MAX)
+        first_alone = leading(paced, clock=clock, unreachable_s_max=UNREACHABLE_S_MAX, on_retry=progress.retried)
         policy = Policy(slow_s_max=settings.outage_max * 60)
         return retrying(first_alone, policy, jitter=random.random, on_retry=progress.retried)
 

@@ -151,9 +151,9 @@ class Planner:
 
 
 def _hashed(item: str | BadId | None) -> str:
-    if isinstance(item, BadId):
-        return f"!{item.text}"
-    return "" if item is None else f"={item}"
+    """Write an item so that no two runs of different items read alike."""
+    text = item.text if isinstance(item, BadId) else item
+    return f"{'!' if isinstance(item, BadId) else '='}{'' if text is None else f'{len(text)}:{text}'}"
 
 
 def _cut(bad: BadId) -> BadId:

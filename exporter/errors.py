@@ -47,7 +47,7 @@ class MachineError(ExporterError):
     """This machine could not do its part."""
 
 
-class ServiceRefusal(ExporterError):
+class ServiceRefusal(ExporterError):  # noqa: N818 - said as people say it
     """The service will not serve this run."""
 
     def __init__(self, message: str, *, code: int | None = None) -> None:
@@ -55,7 +55,7 @@ class ServiceRefusal(ExporterError):
         self.code = code
 
 
-class ServiceUnreachable(ExporterError):
+class ServiceUnreachable(ExporterError):  # noqa: N818 - said as people say it
     """The service was out of reach for too long."""
 
 

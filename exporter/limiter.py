@@ -2,21 +2,24 @@
 
 Two devices share the work. aiolimiter's leaky bucket spreads the starts evenly. It cannot keep the promise alone: bucket
 plus refill per second must stay under the quota, which caps it at 98 % of it. So a log of the last starts keeps the
-promise: start k comes no sooner than start k - rate, plus one second and a margin for the way to the service.
+promise: a token is in use from the moment it is given until one second, and a margin, after its request really left.
+The difference matters where a request first has to make its connection: a TLS handshake may take longer than the margin.
 
 When the service says "too frequent", the pace falls to 0.7 of what was measured, at most once a second, and climbs back
 along a cubic curve (the constants of CUBIC congestion control), never above the rate.
 """
 
 import asyncio
+import contextlib
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 
 from aiolimiter import AsyncLimiter
 
 from exporter.errors import AttemptError, Verdict
-from exporter.model import Fetch, Reply
+from exporter.model import ON_SENT, Fetch, Reply
 
 RATE_UNLIMITED = 100_000.0  # calls a second: more than one process can send, so there is nothing to limit
 MARGIN_S = 0.005  # a call may overtake the one before it on the way by this much
@@ -33,6 +36,7 @@ class Pace:
         self._rate_max = rate_max
         self._top = rate_max
         self._cut_at: float | None = None
+        self._may_cut_at = -math.inf
 
     def at(self, now: float) -> float | None:
         """Return the reduced rate, or None while the full rate is allowed."""
@@ -43,12 +47,13 @@ class Pace:
         if rate >= self._rate_max:
             self._cut_at = None
             return None
-        return max(PACE_MIN, rate)
+        return max(min(PACE_MIN, self._rate_max), rate)
 
     def cut(self, now: float, measured: float) -> None:
         """Take note of a refusal; `measured` is the number of calls started in the last second."""
-        if self._cut_at is not None and now - self._cut_at < 1:
+        if now < self._may_cut_at:
             return
+        self._may_cut_at = now + 1
         self._top = min(measured, self._rate_max, self.at(now) or self._rate_max)
         self._cut_at = now
 
@@ -62,25 +67,43 @@ class Limiter:
         self._clock = clock or asyncio.get_running_loop().time
         burst = max(1.0, rate * BURST_S)
         self._bucket = AsyncLimiter(burst, burst / rate)
+        self._tokens = max(1, math.floor(rate))
         # Below one call a second the window is longer, and holds one call.
         self._window_s = max(1.0, 1.0 / rate) + MARGIN_S
-        self._starts: deque[float] = deque(maxlen=max(1, math.floor(rate)))
+        self._waiting = 0  # tokens given whose requests have not left yet
+        self._sent: deque[float] = deque(maxlen=self._tokens)  # when, of the last ones
+        self._given_at = -math.inf
+        self._changed = asyncio.Event()
         self._pace = Pace(rate)
         self._turn = asyncio.Lock()
 
     async def start(self) -> None:
-        """Wait for this attempt's token. First come, first served."""
+        """Wait for a token and use it at once."""
+        (await self.token()).sent()
+
+    async def token(self) -> "Token":
+        """Wait for a token. First come, first served."""
         async with self._turn:
             if self._rate < RATE_UNLIMITED:
                 await self._bucket.acquire()
             while (wait_s := self._wait_s(self._clock())) > 0:
-                await asyncio.sleep(wait_s)
-            self._starts.append(self._clock())
+                self._changed.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), None if math.isinf(wait_s) else wait_s)
+            self._given_at = self._clock()
+            self._waiting += 1
+            return Token(self)
+
+    def sent(self) -> None:
+        """Take note that the request of a token has left."""
+        self._waiting -= 1
+        self._sent.append(self._clock())
+        self._changed.set()
 
     def slow_down(self) -> None:
         """Slow all calls: the service said that they are too frequent."""
         now = self._clock()
-        recent = sum(1 for start in reversed(self._starts) if start > now - 1)
+        recent = sum(1 for _ in takewhile(lambda at: at > now - 1, reversed(self._sent)))
         self._pace.cut(now, float(max(recent, 1)))
 
     def pace(self) -> float:
@@ -88,25 +111,43 @@ class Limiter:
         return self._pace.at(self._clock()) or self._rate
 
     def _wait_s(self, now: float) -> float:
+        """Return the seconds until the next token may be given; infinite while all wait for their requests to leave."""
         wait_s = 0.0
-        if len(self._starts) == self._starts.maxlen and self._rate < RATE_UNLIMITED:
-            wait_s = self._starts[0] + self._window_s - now
+        if self._rate < RATE_UNLIMITED:
+            while self._sent and self._sent[0] + self._window_s <= now:
+                self._sent.popleft()
+            if self._waiting + len(self._sent) >= self._tokens:
+                wait_s = self._sent[0] + self._window_s - now if self._sent else math.inf
         slowed = self._pace.at(now)
-        if slowed is not None and self._starts:
-            wait_s = max(wait_s, self._starts[-1] + 1 / slowed - now)
-        return wait_s
+        return wait_s if slowed is None else max(wait_s, self._given_at + 1 / slowed - now)
+
+
+class Token:
+    """The right to one call; `sent` tells when its request leaves, and counts once."""
+
+    def __init__(self, limiter: Limiter) -> None:
+        self._limiter: Limiter | None = limiter
+
+    def sent(self) -> None:
+        """The request leaves now, or the attempt ended without our knowing when it left."""
+        if self._limiter:
+            self._limiter.sent()
+            self._limiter = None
 
 
 def limited(fetch: Fetch, limiter: Limiter) -> Fetch:
     """Wrap a fetch so that every attempt, first or repeated, pays one token, and a refusal slows all of them."""
 
     async def fetch_in_time(accounts: Sequence[str]) -> Reply:
-        await limiter.start()
+        token = await limiter.token()
+        ON_SENT.set(token.sent)
         try:
             return await fetch(accounts)
         except AttemptError as error:
             if error.verdict is Verdict.SLOW_DOWN:
                 limiter.slow_down()
             raise
+        finally:
+            token.sent()
 
     return fetch_in_time

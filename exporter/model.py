@@ -1,6 +1,7 @@
 """The vocabulary: what the parts say to each other. Plain data, nothing imported but the standard library."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -43,6 +44,9 @@ class Reply:
     rejected: dict[str, Rejection] = field(default_factory=dict)
     again: dict[str, Rejection] = field(default_factory=dict)
 
+
+ON_SENT: ContextVar[Callable[[], None]] = ContextVar("on_sent")
+"""Called by the client when the request of the running attempt leaves: before that the service cannot count it."""
 
 Fetch = Callable[[Sequence[str]], Awaitable[Reply]]
 """Ask for some accounts (at most 100, all different). Raises AttemptError, and above the retries only final errors."""

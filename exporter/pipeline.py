@@ -39,7 +39,7 @@ class _Pending:
         return self.shard is not None and self.done == self.shard.batches
 
 
-async def carry_all(
+async def carry_all(  # noqa: PLR0913 - the joint of all parts
     events: AsyncIterator[Batch | Shard],
     fetch: Fetch,
     sink: Sink,
@@ -73,20 +73,24 @@ async def carry_all(
             await sink.commit(shard)
             shards.release()
 
+    async def feed(group: asyncio.TaskGroup) -> None:
+        async for event in events:
+            number = event.shard if isinstance(event, Batch) else event.number
+            if number not in pending:
+                await shards.acquire()
+                pending[number] = _Pending()
+            if isinstance(event, Batch):
+                await slots.acquire()
+                on_batch(event)
+                group.create_task(carry(event), name=f"shard {event.shard} batch {event.seq}")
+            else:
+                pending[number].shard = event
+                await commit_if_complete(number)
+
     try:
         async with asyncio.TaskGroup() as group:
-            async for event in events:
-                number = event.shard if isinstance(event, Batch) else event.number
-                if number not in pending:
-                    await shards.acquire()
-                    pending[number] = _Pending()
-                if isinstance(event, Batch):
-                    await slots.acquire()
-                    on_batch(event)
-                    group.create_task(carry(event), name=f"shard {event.shard} batch {event.seq}")
-                else:
-                    pending[number].shard = event
-                    await commit_if_complete(number)
+            # A task like the others, so that whichever fails first comes first.
+            group.create_task(feed(group), name="feed")
     except BaseExceptionGroup as errors:
         raise first_of(errors) from None
 

@@ -6,15 +6,16 @@ a tree with n leaves and at most n - 2 pieces between root and leaves, so one ba
     8                        for n = 1
     8 + 2 (n - 2) + 8 n      for n > 1      (1,004 for n = 100)
 
-calls, whatever the answers, not counting those answered "too frequent": these spend no attempt, and are bounded in time.
+calls whatever the answers, and one more when its UserSig had to be renewed. Not counted are calls answered "too
+frequent": these spend no attempt, and are bounded in time.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
-from exporter.errors import AttemptError, ServiceRefusal, ServiceUnreachable, Verdict
+from exporter.errors import AttemptError, ExporterError, ServiceRefusal, ServiceUnreachable, Verdict
 from exporter.model import Fetch, Reason, Rejection, Reply
 
 
@@ -43,11 +44,13 @@ class Step(Enum):
 
 @dataclass(slots=True)
 class Tried:
-    """What one piece has been through."""
+    """What one piece has been through; `renewed` once any call of its batch was refused for a stale UserSig."""
 
     size: int
     whole: bool
+    renewed: bool = False
     attempts: int = 0
+    stale: int = 0  # answers in a row that refused the UserSig
     slowed: int = 0
     slowed_s: float = 0.0
 
@@ -63,6 +66,7 @@ def calls_max(accounts: int, policy: Policy) -> int:
 def next_step(error: AttemptError, tried: Tried, policy: Policy) -> Step:
     """Decide what follows a failed attempt, which `tried` already counts."""
     smaller = Step.HALVE if tried.size > 1 else Step.GIVE_UP
+    attempts_max = _allowed(tried, policy)
     match error.verdict:
         case Verdict.FATAL:
             return Step.STOP
@@ -73,9 +77,11 @@ def next_step(error: AttemptError, tried: Tried, policy: Policy) -> Step:
         case Verdict.SPLIT if tried.size > 1:
             return Step.HALVE
         case Verdict.RESIGN:
-            return Step.AGAIN if tried.attempts < error.attempts_max else Step.STOP
+            if tried.stale >= error.attempts_max:
+                return Step.STOP
         case _:
-            return Step.AGAIN if tried.attempts < min(_allowed(tried, policy), error.attempts_max) else smaller
+            attempts_max = min(attempts_max, error.attempts_max)
+    return Step.AGAIN if tried.attempts < attempts_max else smaller
 
 
 def _allowed(tried: Tried, policy: Policy) -> int:
@@ -86,11 +92,11 @@ def _allowed(tried: Tried, policy: Policy) -> int:
 
 def delay_s(error: AttemptError, tried: Tried, policy: Policy, jitter: Callable[[], float]) -> float:
     """Draw the wait before the next attempt, in seconds; `jitter` gives a number in 0..1."""
-    if error.verdict is Verdict.RESIGN and tried.attempts == 1:
-        return 0.0
-    slow = error.verdict is Verdict.SLOW_DOWN
-    base, failures = (policy.slow_base_s, tried.slowed) if slow else (policy.base_s, tried.attempts)
-    return jitter() * min(policy.delay_s_max, base * 2.0 ** min(failures - 1, 30))
+    base, failures = {
+        Verdict.SLOW_DOWN: (policy.slow_base_s, tried.slowed),
+        Verdict.RESIGN: (policy.base_s, tried.stale - 1),  # the first is followed by a new UserSig at once
+    }.get(error.verdict, (policy.base_s, tried.attempts))
+    return jitter() * min(policy.delay_s_max, base * 2.0 ** min(failures - 1, 30)) if failures else 0.0
 
 
 def retrying(
@@ -105,49 +111,63 @@ def retrying(
 
     Raises ServiceRefusal for a fatal verdict, and ServiceUnreachable when one batch was slowed down for too long.
     """
+    return _Retrying(fetch, policy, jitter, on_retry, sleep).fetch_all
 
-    async def settle(piece: Sequence[str], *, whole: bool) -> Reply | AttemptError:
+
+@dataclass(frozen=True, slots=True)
+class _Retrying:
+    fetch: Fetch
+    policy: Policy
+    jitter: Callable[[], float]
+    on_retry: Callable[[], None]
+    sleep: Callable[[float], Awaitable[None]]
+
+    async def fetch_all(self, accounts: Sequence[str]) -> Reply:
+        total = Reply()
+        pieces: list[Sequence[str]] = [accounts]
+        renewed = False
+        while pieces:
+            piece = pieces.pop()
+            tried = Tried(len(piece), whole=piece is accounts, renewed=renewed)
+            outcome = await self._settle(piece, tried)
+            renewed = tried.renewed
+            for part in reversed(_merge(total, piece, outcome)):
+                self.on_retry()
+                pieces.append(part)
+        return total
+
+    async def _settle(self, piece: Sequence[str], tried: Tried) -> Reply | AttemptError:
         """Ask for a piece until it has an answer; return the last error when it should be made smaller instead."""
-        tried = Tried(len(piece), whole)
         while True:
             try:
-                reply = await fetch(piece)
+                reply = await self.fetch(piece)
                 error = _all_failed(reply)
             except AttemptError as raised:
                 error = raised
             if error is None:
                 return reply
             _count(error, tried)
-            step = next_step(error, tried, policy)
+            step = next_step(error, tried, self.policy)
             if step is not Step.AGAIN:
-                _stop_run(step, error, policy)
+                _stop_run(step, error, self.policy)
                 return error
-            pause = delay_s(error, tried, policy, jitter)
+            pause = delay_s(error, tried, self.policy, self.jitter)
             tried.slowed_s += pause if error.verdict is Verdict.SLOW_DOWN else 0.0
-            on_retry()
-            await sleep(pause)
+            self.on_retry()
+            await self.sleep(pause)
 
-    async def fetch_all(accounts: Sequence[str]) -> Reply:
-        total = Reply()
-        pieces: list[tuple[Sequence[str], bool]] = [(accounts, True)]
-        while pieces:
-            piece, whole = pieces.pop()
-            outcome = await settle(piece, whole=whole)
-            if isinstance(outcome, Reply):
-                total.found.update(outcome.found)
-                total.rejected.update(outcome.rejected)
-                smaller: list[Sequence[str]] = [list(outcome.again)] if outcome.again else []
-            elif len(piece) == 1:
-                total.rejected[piece[0]] = _given_up(outcome)
-                continue
-            else:
-                smaller = [piece[: len(piece) // 2], piece[len(piece) // 2 :]]
-            for part in reversed(smaller):
-                on_retry()
-                pieces.append((part, False))
-        return total
 
-    return fetch_all
+def _merge(total: Reply, piece: Sequence[str], outcome: Reply | AttemptError) -> list[Sequence[str]]:
+    """Add what is settled of a piece to the total; return what is left to ask, in order."""
+    if isinstance(outcome, Reply):
+        total.found.update(outcome.found)
+        total.rejected.update(outcome.rejected)
+        return [list(outcome.again)] if outcome.again else []
+    if len(piece) == 1:
+        total.rejected[piece[0]] = _given_up(outcome)
+        return []
+    half = len(piece) // 2
+    return [piece[:half], piece[half:]]
 
 
 def _all_failed(reply: Reply) -> AttemptError | None:
@@ -159,8 +179,12 @@ def _all_failed(reply: Reply) -> AttemptError | None:
 
 
 def _count(error: AttemptError, tried: Tried) -> None:
+    stale = error.verdict is Verdict.RESIGN
+    tried.stale = tried.stale + 1 if stale else 0
     if error.verdict is Verdict.SLOW_DOWN:
         tried.slowed += 1
+    elif stale and not tried.renewed:
+        tried.renewed = True
     else:
         tried.attempts += 1
 
@@ -178,47 +202,76 @@ def _given_up(error: AttemptError) -> Rejection:
     return Rejection(reason, error.code, str(error))
 
 
-def leading(fetch: Fetch, *, clock: Callable[[], float], unreachable_s_max: float) -> Fetch:
-    """Wrap a fetch so that the calls of a run go one by one until the first readable answer that isn't fatal.
+def leading(
+    fetch: Fetch,
+    *,
+    clock: Callable[[], float],
+    unreachable_s_max: float,
+    on_retry: Callable[[], None] = lambda: None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Fetch:
+    """Wrap a fetch so that the first request of a run goes alone until it has a readable answer that isn't fatal.
 
-    A wrong key then costs one call, not a hundred. Raises ServiceUnreachable when for `unreachable_s_max` seconds
-    there was no readable answer at all. An unknown code of the gateway (60xxx) or the signature (70xxx) says that
-    the run is misconfigured: asked once more, then fatal (the vendor's tables name no passing error there).
+    A wrong key then costs one call, not a hundred, and a service that cannot be reached costs no account: the first
+    request is repeated, once a second, and after `unreachable_s_max` seconds ends in ServiceUnreachable. An unknown code
+    of the gateway (60xxx) or the signature (70xxx) says that the run is misconfigured: asked once more, then fatal (the
+    vendor's tables name no passing error there).
     """
-    turn = asyncio.Lock()
-    open_ = False
-    since: float | None = None
-    unknown = 0
+    return _Lead(fetch, clock, unreachable_s_max, on_retry, sleep).fetch
 
-    async def first(accounts: Sequence[str]) -> Reply:
-        nonlocal open_, since, unknown
-        since = clock() if since is None else since
-        try:
-            reply = await fetch(accounts)
-        except AttemptError as error:
-            if error.code is None and clock() - since >= unreachable_s_max:
-                raise ServiceUnreachable(f"no answer in {unreachable_s_max:g} s: {error}") from None
+
+FIRST_PAUSE_S = 1.0
+
+
+@dataclass(slots=True)
+class _Lead:
+    call: Fetch
+    clock: Callable[[], float]
+    unreachable_s_max: float
+    on_retry: Callable[[], None]
+    sleep: Callable[[float], Awaitable[None]]
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    open: bool = False
+    ended: ExporterError | None = None
+
+    async def fetch(self, accounts: Sequence[str]) -> Reply:
+        if self.open:
+            return await self.call(accounts)
+        async with self.turn:
+            if self.ended:
+                raise self.ended  # those who waited for their turn do not ask again
+            if not self.open:
+                return await self._first(accounts)
+        return await self.call(accounts)
+
+    async def _first(self, accounts: Sequence[str]) -> Reply:
+        began = self.clock()
+        unknown = 0
+        while True:
+            try:
+                reply = await self.call(accounts)
+            except AttemptError as raised:
+                error = raised
+            else:
+                self.open = True
+                return reply
             unknown += _misconfigured(error)
-            if unknown > 1 and _misconfigured(error):
-                raise AttemptError(str(error), verdict=Verdict.FATAL, code=error.code) from None
-            open_ = open_ or _readable(error)
-            raise
-        open_ = True
-        return reply
+            if error.verdict is Verdict.FATAL or unknown > 1:
+                self.ended = AttemptError(str(error), verdict=Verdict.FATAL, code=error.code)
+                raise self.ended
+            if not _unreadable(error) and not _misconfigured(error):
+                self.open = error.verdict is not Verdict.RESIGN
+                raise error
+            if self.clock() - began >= self.unreachable_s_max:
+                self.ended = ServiceUnreachable(f"no answer in {self.unreachable_s_max:g} s: {error}")
+                raise self.ended
+            self.on_retry()
+            await self.sleep(FIRST_PAUSE_S)
 
-    async def fetch_in_turn(accounts: Sequence[str]) -> Reply:
-        if not open_:
-            async with turn:
-                if not open_:
-                    return await first(accounts)
-        return await fetch(accounts)
 
-    return fetch_in_turn
+def _unreadable(error: AttemptError) -> bool:
+    return error.code is None and error.verdict is Verdict.RETRY
 
 
 def _misconfigured(error: AttemptError) -> bool:
     return not error.known and error.code is not None and 60000 <= error.code < 80000  # noqa: PLR2004 - the two ranges
-
-
-def _readable(error: AttemptError) -> bool:
-    return error.code is not None and error.verdict not in {Verdict.FATAL, Verdict.RESIGN} and not _misconfigured(error)

@@ -22,11 +22,12 @@ from exporter.api.regions import base_url_of
 from exporter.api.signer import Signer
 from exporter.api.wire import parse_names, parse_reply, query, request_body
 from exporter.errors import AttemptError, SettingsError, Verdict
-from exporter.model import Reply
+from exporter.model import ON_SENT, Reply
 
 ATTRS_PATH = "/v4/all_member_push/im_get_attr"
 NAMES_PATH = "/v4/all_member_push/im_get_attr_name"
 RANDOM_MAX = 4_294_967_295
+RENEWED_ONCE = 2  # attempts: one with the UserSig that was refused, one with a new one
 
 _Answer = TypeVar("_Answer")
 
@@ -63,6 +64,18 @@ def _random() -> int:
     return random.randint(0, RANDOM_MAX)  # noqa: S311 - it names the request and keeps no secret
 
 
+def _telling_when_sent() -> aiohttp.TraceConfig:
+    """The moment at which a request leaves, be it after a handshake; of what the library tells, nothing is kept."""
+
+    async def sent(*_: object) -> None:
+        if on_sent := ON_SENT.get(None):
+            on_sent()
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_headers_sent.append(sent)
+    return trace
+
+
 @dataclass(kw_only=True)
 class Client:
     """The calls of one app. Use as `async with Client(...) as client`.
@@ -94,6 +107,7 @@ class Client:
             headers={"Content-Type": "application/json"},
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
+            trace_configs=[_telling_when_sent()],
         )
         return self
 
@@ -124,8 +138,8 @@ class Client:
         raise self._renewed(refusal, usersig)
 
     def _renewed(self, refusal: AttemptError, usersig: str) -> AttemptError:
-        """The refusal of a stale UserSig is FATAL where the signer has no other."""
-        if refusal.verdict is not Verdict.RESIGN or self.signer.renew(usersig):
+        """The refusal of a stale UserSig is FATAL where the signer has no other, unless the code may pass by itself."""
+        if refusal.verdict is not Verdict.RESIGN or self.signer.renew(usersig) or refusal.attempts_max > RENEWED_ONCE:
             return refusal
         message = f"{refusal} There is no key to make another: take a fresh UserSig and run the same command again."
         return AttemptError(message, verdict=Verdict.FATAL, code=refusal.code, known=refusal.known)

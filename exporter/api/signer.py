@@ -50,7 +50,7 @@ class KeySigner:
     def renew(self, refused: str) -> bool:
         """Sign anew unless that has already happened since `refused`; always True."""
         if refused == self._usersig:
-            # Whole seconds: signing twice within one gives the same UserSig, so the new one is dated a second later.
+            # Whole seconds: signing twice within one would give the same UserSig, so the new one is dated a second later.
             self._sign(max(int(self._clock()), self._time) + 1)
         return True
 

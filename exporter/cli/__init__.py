@@ -10,7 +10,7 @@ import typer
 from exporter import __version__
 from exporter.cli import check, demo, run, simulate
 from exporter.cli.exits import exit_code
-from exporter.cli.flags import with_settings
+from exporter.cli.flags import ending, with_settings
 
 app = typer.Typer(
     name="exporter",
@@ -22,10 +22,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run", epilog=run.EPILOG)(with_settings(run.run))
-app.command("demo")(demo.demo)
-app.command("check", epilog=run.EPILOG)(with_settings(check.check))
-app.command("simulate")(simulate.simulate)
+app.command("run", epilog=run.EPILOG)(ending(with_settings(run.run)))
+app.command("demo")(ending(demo.demo))
+app.command("check", epilog=run.EPILOG)(ending(with_settings(check.check)))
+app.command("simulate")(ending(simulate.simulate))
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the shape that the library calls

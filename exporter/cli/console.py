@@ -10,13 +10,14 @@ from exporter.progress import Progress
 
 TERMINAL_TICK_S = 0.5
 LOG_TICK_S = 30.0
+SECRET_CHARS_MIN = 6  # a shorter one could not be told from a word
 _QUERY = re.compile(r"usersig=[^&\s\"']+", re.IGNORECASE)
 _secrets: set[str] = set()
 
 
 def hide(secret: str | None) -> None:
     """Never print this value from now on."""
-    if secret:
+    if secret and len(secret) >= SECRET_CHARS_MIN:
         _secrets.add(secret)
 
 

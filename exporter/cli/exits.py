@@ -5,7 +5,6 @@ import sys
 import traceback
 from collections.abc import Mapping
 
-import click
 import typer
 
 from exporter import errors
@@ -34,19 +33,18 @@ class Stopped(Exception):  # noqa: N818 - no error: somebody asked for it
         self.number = number
 
 
-def exit_code(app: typer.Typer) -> int:
+def exit_code(app: typer.Typer) -> int:  # noqa: PLR0911 - one return for each way to end
     """Run the command line and say how it ended; an error is one line on standard error, never a traceback."""
     try:
-        ended = app(standalone_mode=False)
+        app()
+    except SystemExit as ended:  # what the library ends with: a command's own code, or 2 for wrong usage
+        return ended.code if isinstance(ended.code, int) else COMPLETE
     except errors.ExporterError as error:
         say(f"Error: {error}")
         return EXIT_CODES.get(type(error), BUG)
     except Stopped as stopped:
         return SIGNAL_CODES[stopped.number]
-    except click.ClickException as error:
-        say(f"Error: {error.format_message()} Try 'exporter --help'.")
-        return 2
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         return SIGNAL_CODES[signal.SIGINT]
     except BrokenPipeError:
         return BUG
@@ -54,4 +52,4 @@ def exit_code(app: typer.Typer) -> int:
         sys.stderr.write(redacted(traceback.format_exc()))
         say("This is a bug in exporter. Nothing was published; please report it with the lines above.")
         return BUG
-    return ended if isinstance(ended, int) else COMPLETE
+    return COMPLETE

@@ -1,5 +1,6 @@
 """Flags are made from Settings: each setting is described once, there, and is a flag here."""
 
+import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,16 @@ import typer
 
 from exporter.cli.console import hide
 from exporter.settings import SECRETS, Settings, load
+
+
+def ending(command: Callable[..., int]) -> Callable[..., None]:
+    """End the process with the exit code that a command returns."""
+
+    @functools.wraps(command)
+    def wrapped(**values: Any) -> None:
+        raise typer.Exit(command(**values))
+
+    return wrapped
 
 
 def with_settings(command: Callable[..., int]) -> Callable[..., int]:

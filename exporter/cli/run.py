@@ -101,7 +101,7 @@ def summary(outcome: "Outcome", out: Path) -> str:
     reasons = ", ".join(f"{number:,} {reason}" for reason, number in made.rejects_by_reason.items())
     rows = [
         ("read", f"{made.input:,} rows: {made.duplicates:,} duplicates, {made.blank:,} blank"),
-        ("rows", f"{made.rows:,} in {len(made.shards):,} files, {size / 1e6:,.1f} MB"),
+        ("rows", f"{made.rows:,} in {len(made.shards):,} files, {_size(size)}"),
         ("rejects", f"{made.rejects:,}" + (f": {reasons}" if reasons else "")),
         ("requests", f"{made.requests:,}, of them {made.retries:,} retries; {made.refusals:,} refused as too frequent"),
         ("rate", f"{made.requests / max(made.seconds, 1e-9):,.1f} requests/s over {duration(made.seconds)}"),
@@ -120,10 +120,14 @@ def summary(outcome: "Outcome", out: Path) -> str:
             *(f"  {name:<9} {text}" for name, text in rows),
             *(f"  note      {note}" for note in notes),
             "Read it with DuckDB or pandas:",
-            f"  duckdb -c \"SELECT * FROM '{out}/data/*.parquet' LIMIT 5\"",
+            f"  duckdb -c \"SELECT * FROM '{out}/data/*.parquet' LIMIT 5\"",  # noqa: S608 - shown, not run
             f"  python3 -c \"import pandas; print(pandas.read_parquet('{out}/data'))\"",
         ]
     )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"  # noqa: PLR2004 - a megabyte
 
 
 def summary_json(outcome: "Outcome", out: Path) -> dict[str, Any]:

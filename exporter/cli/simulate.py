@@ -16,7 +16,7 @@ from exporter.simulator.faults import parse_faults
 _DEFAULT = Config()
 
 
-def simulate(
+def simulate(  # noqa: PLR0913, PLR0917 - its flags
     host: Annotated[str, typer.Option(help="Where to listen.")] = _DEFAULT.host,
     port: Annotated[int, typer.Option(help="0 takes any free port.")] = 8080,
     sdkappid: Annotated[int, typer.Option(help="The simulated app.")] = _DEFAULT.sdkappid,

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from exporter.errors import MachineError
 from exporter.flatten import Array, nulls, schema_of
 from exporter.model import Reason
-from exporter.output import files
+from exporter.output import files, memory
 from exporter.output.duplicates import later_duplicates, partitions_for
 from exporter.output.publish import STAGE
 from exporter.output.shards import (
@@ -96,6 +97,7 @@ def _final(run: Path, shard: ShardFacts, columns: Sequence[Column], later: Seque
     bad = bad.filter(pc.invert(pc.is_in(bad.column(ACCOUNT), value_set=gone)))
     written = {DATA: with_columns(data, columns), REJECTS: rejects, BAD: bad}
     facts = {folder: write_table(run / STAGE / folder / name, table) for folder, table in written.items()}
+    memory.give_back()
     return replace(
         shard,
         attributes=sorted(column.attribute for column in columns),
@@ -118,7 +120,7 @@ def _at(accounts: Array, places: Array, first: int) -> Array:
 
 
 def _without(table: pa.Table, places: Array, first: int) -> pa.Table:
-    rows = pa.array(range(table.num_rows), pa.int64())
+    rows = pa.arange(0, table.num_rows)  # type: ignore[attr-defined] # newer than the stubs
     return table.filter(pc.invert(pc.is_in(rows, value_set=_here(places, first, table.num_rows).combine_chunks())))
 
 
@@ -135,4 +137,8 @@ def with_columns(data: pa.Table, columns: Sequence[Column]) -> pa.Table:
 def read(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Read back a Parquet file of ours, with its page checksums. Raises MachineError."""
     with files.on_disk(path):
-        return pq.read_table(path, columns=columns, page_checksum_verification=True, partitioning=None)
+        try:
+            return pq.read_table(path, columns=columns, page_checksum_verification=True, partitioning=None)
+        except pa.ArrowException as error:
+            damage = str(error).partition("\n")[0]
+    raise MachineError(f"{path} is damaged ({damage}). Check the disk, then run the same command with --restart.")

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from exporter.flatten import Array, arrow_schema
-from exporter.output import files
+from exporter.output import files, memory
 
 KEY_BYTES = 32
-PARTITION_ACCOUNTS = 500_000
-PARTITIONS_MAX = 256
+PARTITION_ACCOUNTS = 65_536  # some 10 MB while it is settled
+PARTITIONS_MAX = 256  # open files
 _MIX = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: spreads the low bits of a product
 _WORD = 2**64 - 1
 
@@ -38,6 +38,7 @@ def later_duplicates(shards: Iterable[Array], folder: Path, *, partitions: int) 
         for number in range(partitions):
             for shard, places in _settle(folder / f"{number:03d}.arrow"):
                 found.setdefault(shard, []).append(places)
+            memory.give_back()
     return found
 
 
@@ -50,6 +51,7 @@ def _spread(shards: Iterable[Array], folder: Path, partitions: int) -> None:
             for number, writer in enumerate(writers):
                 part = table if partitions == 1 or home is None else table.filter(pc.equal(home, pa.scalar(number)))
                 writer.write_table(part)
+            memory.give_back()
     finally:
         for writer in writers:
             writer.close()
@@ -64,7 +66,7 @@ def _keyed(shard: int, accounts: Array) -> pa.Table:
     skipped = padded.offset * KEY_BYTES
     key = pa.Array.from_buffers(pa.binary(KEY_BYTES), len(accounts), [None, buffer.slice(skipped)])
     numbers = pa.repeat(pa.scalar(shard, pa.int32()), len(accounts))
-    places = pa.array(range(len(accounts)), pa.int64())
+    places = pa.arange(0, len(accounts))  # type: ignore[attr-defined] # newer than the stubs
     return pa.Table.from_arrays([key, numbers, places], schema=_SPREAD)
 
 
@@ -86,7 +88,7 @@ def _settle(path: Path) -> Iterator[tuple[int, Array]]:
     table = pa.ipc.open_stream(pa.OSFile(str(path), "rb")).read_all()
     path.unlink()
     # Rows stand in input order, so the lowest number is the first occurrence.
-    table = table.append_column("number", pa.array(range(len(table)), pa.int64()))
+    table = table.append_column("number", pa.arange(0, len(table)))  # type: ignore[attr-defined] # newer than the stubs
     first = table.group_by("key").aggregate([("number", "min")]).column("number_min")
     if len(first) == len(table):
         return

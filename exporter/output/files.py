@@ -202,20 +202,25 @@ def only_writer(path: Path) -> Iterator[None]:
     with on_disk(path):
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
-            raise MachineError(
-                f"{path.parent}: another run (pid {holder}) is writing here. Wait for it, or stop it and run again."
-            ) from None
-        if not _same_file(descriptor, path):
-            raise OutputError(f"{path} was replaced while this run started. Never delete it; run the command again.")
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        with on_disk(path):
+            _take(descriptor, path)
         yield
     finally:
         os.close(descriptor)
+
+
+def _take(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
+        raise MachineError(
+            f"{path.parent}: another run (pid {holder}) is writing here. Wait for it, or stop it and run again."
+        ) from None
+    if not _same_file(descriptor, path):
+        raise OutputError(f"{path} was replaced while this run started. Never delete it; run the command again.")
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 
 
 def _same_file(descriptor: int, path: Path) -> bool:

@@ -14,7 +14,6 @@ from exporter.output.shards import FOLDERS, ShardFacts
 
 LOCK = ".lock"
 RUN = ".run"
-JOURNAL = "journal"
 
 
 class Folder:
@@ -27,13 +26,16 @@ class Folder:
 
     def records(self) -> list[Record]:
         """Return the journal of a run that was not finished; empty when there is none. Raises OutputError."""
-        return read(self.run / JOURNAL)[0]
+        return read(self.run / publish.JOURNAL)[0]
 
     def finish_publishing(self) -> bool:
         """Finish a publishing that was cut off; tell whether there was one. Raises OutputError, MachineError."""
-        cut_off = any(record["op"] == "publishing" for record in self.records())
+        records = self.records()
+        cut_off = any(record["op"] == "publishing" for record in records)
         if cut_off:
             publish.roll_forward(self.out, self.run)
+        elif not records:
+            files.remove(self.run)
         return cut_off
 
     def completed(self) -> Manifest | None:
@@ -56,10 +58,12 @@ class Folder:
 
     def begin(self, fingerprint: Mapping[str, object]) -> None:
         """Start a run from nothing: whatever an unfinished one left is removed. Raises MachineError."""
+        # The journal goes first: it must never name what is gone.
+        files.remove(self.run / publish.JOURNAL)
         files.remove(self.run)
         for name in FOLDERS:
             files.make_folder(self.run / name)
-        self._journal = Journal(self.run / JOURNAL)
+        self._journal = Journal(self.run / publish.JOURNAL)
         self._journal.append("begin", fingerprint_of=fingerprint)
 
     def record_shard(self, facts: ShardFacts) -> None:

@@ -50,8 +50,9 @@ def _difference(old: object, new: Mapping[str, object]) -> str | None:
             return f"input {place + 1} has other content"
     for group in ("settings", "versions"):
         before, after = old.get(group), new[group]
-        if isinstance(before, dict) and isinstance(after, dict):
-            for name in after:
-                if before.get(name) != after[name]:
-                    return f"{name} was {before.get(name)!r}, now it is {after[name]!r}"
+        if not isinstance(before, dict) or not isinstance(after, dict):
+            return "its fingerprint cannot be read"
+        for name in (*after, *(before.keys() - after)):
+            if before.get(name) != after.get(name):
+                return f"{name} was {before.get(name)!r}, now it is {after.get(name)!r}"
     return None

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import orjson
 
 from exporter.errors import MachineError, OutputError
-from exporter.model import Reason
+from exporter.model import ANSWERS, Reason
 from exporter.output import files
 from exporter.output.shards import BAD, DATA, REJECTS, ShardFacts, file_name
 from exporter.schema import ACCOUNT, Column
@@ -52,8 +52,7 @@ class Manifest:
     @property
     def failures(self) -> int:
         """Accounts that ended as invalid, refused or exhausted: what --max-rejects limits."""
-        answers = {Reason.MISSING, Reason.UNKNOWN_ACCOUNT}
-        return sum(number for reason, number in self.rejects_by_reason.items() if Reason(reason) not in answers)
+        return sum(number for reason, number in self.rejects_by_reason.items() if reason not in ANSWERS)
 
     def to_json(self) -> bytes:
         """Write the manifest as JSON."""
@@ -64,13 +63,21 @@ def read(folder: Path) -> Manifest:
     """Read the manifest of an export. Raises OutputError when it is not one, MachineError when it cannot be read."""
     path = folder / NAME
     with files.on_disk(path):
-        text = path.read_bytes()
+        text = path.read_bytes() if path.exists() else b""
     try:
-        return Manifest(**orjson.loads(text))
+        found = Manifest(**orjson.loads(text))
     except (TypeError, ValueError):
-        raise OutputError(
-            f"{path} is not a manifest of this version. Choose another --out, or use --overwrite."
-        ) from None
+        found = None
+    if found is None or found.format != FORMAT or not _well_formed(found):
+        raise OutputError(f"{path} is not a manifest of this version. Choose another --out, or give --overwrite.")
+    return found
+
+
+def _well_formed(found: Manifest) -> bool:
+    declared: dict[str, Any] = {item.name: get_origin(item.type) or item.type for item in fields(Manifest)}
+    return all(
+        isinstance(getattr(found, name), (int, float) if kind is float else kind) for name, kind in declared.items()
+    )
 
 
 def totals(shards: Sequence[ShardFacts]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from exporter.output import files
 from exporter.output.manifest import NAME as MANIFEST
 from exporter.output.shards import FOLDERS
 
+JOURNAL = "journal"
 STAGE = "publish"
 SUCCESS = "_SUCCESS"
 PUBLISHED = (*FOLDERS, MANIFEST)
@@ -22,7 +23,10 @@ def roll_forward(out: Path, run: Path) -> None:
         if (stage / name).exists():
             files.remove(out / name)
             files.move(stage / name, out / name)
-    files.remove(out / "report.html")  # it told of the export before
     files.write_bytes(run / SUCCESS, b"")
     files.move(run / SUCCESS, out / SUCCESS)
+    # The journal goes last: as long as anything is left, it says that this has to be finished.
+    for path in sorted(run.iterdir()):
+        if path.name != JOURNAL:
+            files.remove(path)
     files.remove(run)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from exporter.batching import Shard
 from exporter.flatten import Array, Attributes, arrow_schema, texts, typed
 from exporter.model import Batch, Rejection, Reply
-from exporter.output import files
+from exporter.output import files, memory
 from exporter.schema import Layout
 
 ROW_GROUP_ROWS = 100_000
@@ -139,6 +139,10 @@ class ShardWriter:
         await loop.run_in_executor(self._thread, self._write, shard, answers)
 
     def _write(self, shard: Shard, answers: _Answers) -> None:
+        self._on_durable(self._written(shard, answers))
+        memory.give_back()
+
+    def _written(self, shard: Shard, answers: _Answers) -> ShardFacts:
         accounts, columns = _in_input_order(shard, answers)
         names = sorted(answers.names | self._attributes.first)
         data = typed(accounts, columns, self._layout.columns(names))
@@ -148,20 +152,18 @@ class ShardWriter:
             folder: write_table(self._folder / folder / file_name(shard.number), table)
             for folder, table in written.items()
         }
-        self._on_durable(
-            ShardFacts(
-                number=shard.number,
-                first_row=shard.first_row,
-                last_row=shard.last_row,
-                blank=shard.blank,
-                duplicates=shard.duplicates,
-                spaced=shard.spaced,
-                ids_hash=shard.ids_hash,
-                attributes=names,
-                rejects=count(rejects, "reason"),
-                bad_values=count(data.bad_values, "attribute"),
-                files=facts,
-            )
+        return ShardFacts(
+            number=shard.number,
+            first_row=shard.first_row,
+            last_row=shard.last_row,
+            blank=shard.blank,
+            duplicates=shard.duplicates,
+            spaced=shard.spaced,
+            ids_hash=shard.ids_hash,
+            attributes=names,
+            rejects=count(rejects, "reason"),
+            bad_values=count(data.bad_values, "attribute"),
+            files=facts,
         )
 
 
@@ -172,32 +174,25 @@ def count(table: pa.Table, column: str) -> dict[str, int]:
 
 
 def _in_input_order(shard: Shard, answers: _Answers) -> tuple[pa.StringArray, dict[str, Array]]:
-    """Join a shard's batches in order, and repeat what stands again in the input."""
+    """Join a shard's batches in order, and repeat what stands again in the input. Takes the answers apart."""
     parts = [answers.found.pop(seq) for seq in sorted(answers.found)]
     accounts = pa.concat_arrays([part[0] for part in parts]) if parts else pa.array([], pa.string())
-    columns = _joined([part[1] for part in parts])
+    rows = [row for part in parts for row in part[2]] if shard.repeats else []
+    chunks = {name: [_column(part[1], name) for part in parts] for name in sorted(answers.names)}
+    del parts
+    # One column at a time, so that the batches' small arrays and the joined ones never stand side by side as a whole.
+    columns = {name: pa.concat_arrays(chunks.pop(name)) for name in sorted(chunks)}
     if shard.repeats:
-        order = _with_repeats(shard, accounts, [row for part in parts for row in part[2]], answers)
+        order = _with_repeats(shard, accounts, rows, answers)
         accounts = accounts.take(order)
         columns = {name: column.take(order) for name, column in columns.items()}
     return accounts, columns
 
 
-def _joined(structs: Sequence[pa.StructArray]) -> dict[str, Array]:
-    """Join struct arrays into one text array a name; where a batch lacks a name it is null."""
-    names = {field.name for struct in structs for field in struct.type}
-    wide = pa.struct([(name, pa.string()) for name in sorted(names)])
-    whole = [struct if struct.type == wide else _widened(struct, wide) for struct in structs]
-    if not whole:
-        return {}
-    joined = pa.concat_arrays(whole)
-    return {name: joined.field(name) for name in names}
-
-
-def _widened(struct: pa.StructArray, wide: pa.StructType) -> pa.StructArray:
-    has = {field.name for field in struct.type}
-    columns = [struct.field(f.name) if f.name in has else pa.nulls(len(struct), f.type) for f in wide]
-    return pa.StructArray.from_arrays(columns, fields=list(wide))
+def _column(batch: pa.StructArray, name: str) -> Array:
+    """Give a batch's column; all null where the batch was flattened before the name was seen."""
+    place = batch.type.get_field_index(name)
+    return pa.nulls(len(batch), pa.string()) if place < 0 else batch.field(place)
 
 
 def _with_repeats(shard: Shard, accounts: pa.StringArray, rows: Sequence[int], answers: _Answers) -> pa.Int64Array:

@@ -102,7 +102,7 @@ class Records:
     def take(self, rows_max: int) -> list[list[str]]:
         """Wait for one record, then take only what has arrived, at most `rows_max`; nothing at the end.
 
-        Raises InputError for what is no CSV.
+        A record whose quoted line break has not been followed up yet is waited for. Raises InputError for what is no CSV.
         """
         reader, lines = self._reader, self._lines
         self._begun, self._begun_chars = reader.line_num, lines.chars

@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 from exporter.errors import InputError
 
-HEAD_BYTES = 16
+HEAD_BYTES = 10
 TAIL_BYTES = 4
 
 MAGIC, MAGIC_ENCRYPTED = b"PAR1", b"PARE"  # Parquet format: "File Format" and "Encryption"
@@ -17,6 +17,8 @@ COMPRESSIONS = {
     "bzip2": re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"),
     "zstd": re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"),
 }
+
+ORC_TAIL = re.compile(rb"ORC[\x0e-\x1f]")
 
 FOREIGN = (
     (re.compile(rb"PK\x03\x04"), "a zip archive or an Excel workbook", "unpack it, or save the sheet as CSV"),
@@ -80,8 +82,8 @@ def refuse_foreign(name: str, head: bytes, tail: bytes, encoding: str) -> None:
     for magic, what, remedy in FOREIGN:
         if magic.match(head):
             raise InputError(f"{name}: is {what}; {remedy}.")
-    # Plain text may well begin with "ORC" (an ORCID, for one): an ORC file ends with it as well.
-    if head.startswith(b"ORC") and tail[:3] == b"ORC":
+    # Plain text may well begin with "ORC" (an ORCID, for one): an ORC file ends with it as well, and a length.
+    if head.startswith(b"ORC") and ORC_TAIL.match(tail):
         raise InputError(f"{name}: is an ORC file; write it as Parquet.")
     wide = next((found for magic, found in WIDE_TEXT if magic.match(head)), None)
     if wide and not _normal(encoding).startswith(wide[:6]):

@@ -72,11 +72,11 @@ def _gathered(columns: Iterator[Any]) -> Iterator[Any]:
     pieces: list[Any] = []
     rows = size = 0
     for column in columns:
-        pieces.append(column)
-        rows, size = rows + len(column), size + column.nbytes
-        if rows >= ROWS_MAX or size >= PIECE_BYTES_MAX:
+        if pieces and (rows + len(column) > ROWS_MAX or size >= PIECE_BYTES_MAX):
             yield _joined(pieces)
             pieces, rows, size = [], 0, 0
+        pieces.append(column)
+        rows, size = rows + len(column), size + column.nbytes
     if pieces:
         yield _joined(pieces)
 

@@ -1,7 +1,9 @@
 """Bytes in blocks: read as they arrive and unpacked, at most one block at a time whatever the packing promises."""
 
+import bz2
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain
 from typing import BinaryIO, Literal
 
@@ -12,8 +14,6 @@ from exporter.source import kinds
 from exporter.source.files import readable
 
 BLOCK_BYTES = 64 * 1024
-
-CODECS: dict[str, Literal["gzip", "bz2", "zstd"]] = {"gzip": "gzip", "bzip2": "bz2", "zstd": "zstd"}
 
 
 class Blocks:
@@ -64,18 +64,40 @@ def _peeked(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
 
 
 def _decompressed(name: str, blocks: Iterator[bytes], compression: str, block_bytes: int) -> Iterator[bytes]:
-    """Measured on pyarrow 26: takes several members in a row, refuses cut ones, wrong checksums and trailing bytes."""
-    with pa.CompressedInputStream(pa.PythonFile(_Feed(blocks), mode="r"), CODECS[compression]) as stream:
-        while True:
-            try:
-                block = stream.read(block_bytes)
-            except (OSError, pa.ArrowException) as error:
-                raise InputError(
-                    f"{name}: its {compression} data is cut off or damaged ({error}); fetch or pack the file again."
-                ) from error
-            if not block:
-                return
+    try:
+        yield from UNPACKERS[compression](blocks, block_bytes)
+    except (OSError, EOFError, pa.ArrowException) as error:
+        raise InputError(
+            f"{name}: its {compression} data is cut off or damaged ({error}); fetch or pack the file again."
+        ) from error
+
+
+def _by_arrow(codec: Literal["gzip", "zstd"], blocks: Iterator[bytes], block_bytes: int) -> Iterator[bytes]:
+    """Measured on pyarrow 26: takes several members in a row; refuses cut ones, wrong checksums, trailing bytes."""
+    with pa.CompressedInputStream(pa.PythonFile(_Feed(blocks), mode="r"), codec) as stream:
+        while block := stream.read(block_bytes):
             yield block
+
+
+def _bzip2(blocks: Iterator[bytes], block_bytes: int) -> Iterator[bytes]:
+    """By the standard library: pyarrow 26 refuses an empty member among others."""
+    member = bz2.BZ2Decompressor()
+    for block in blocks:
+        data = block
+        while data or not (member.needs_input or member.eof):
+            if member.eof:
+                member = bz2.BZ2Decompressor()
+            yield member.decompress(data, block_bytes)
+            data = member.unused_data
+    if not member.eof:
+        raise EOFError("it ends too early")
+
+
+UNPACKERS: dict[str, Callable[[Iterator[bytes], int], Iterator[bytes]]] = {
+    "gzip": partial(_by_arrow, "gzip"),
+    "bzip2": _bzip2,
+    "zstd": partial(_by_arrow, "zstd"),
+}
 
 
 class _Feed(io.RawIOBase):

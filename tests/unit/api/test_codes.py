@@ -2,7 +2,17 @@
 
 import pytest
 
-from exporter.api.codes import CODES, HTTP_HUNDREDS, HTTP_OTHER, HTTP_STATUS, UNKNOWN, look_up, look_up_status, sentence
+from exporter.api.codes import (
+    CODES,
+    HTTP_HUNDREDS,
+    HTTP_OTHER,
+    HTTP_STATUS,
+    UNKNOWN,
+    Code,
+    look_up,
+    look_up_status,
+    sentence,
+)
 from exporter.errors import Verdict
 
 PUBLISHED = {
@@ -71,9 +81,8 @@ def test_attempts() -> None:
 
 
 @pytest.mark.parametrize("row", EVERY_ROW, ids=lambda row: row.meaning)
-def test_rows_read_as_sentences(row: object) -> None:
+def test_rows_read_as_sentences(row: Code) -> None:
     """Each meaning fits into a sentence; whoever must mend something is told what, in a sentence of its own."""
-    assert row in EVERY_ROW
     assert row.meaning
     assert not row.meaning.endswith(".")
     assert row.remedy.endswith(".") or (not row.remedy and row.verdict not in (Verdict.FATAL, Verdict.RESIGN))

@@ -332,16 +332,17 @@ async def test_nothing_that_can_be_read_holds_the_signature(start: Start, capfd:
 
 @pytest.mark.parametrize("settings", [{}, {"faults": {"hang": 1}}, {"latency_ms": (60_000.0, 60_000.0)}])
 async def test_a_stop_leaves_no_task_behind(settings: dict[str, Any], start: Start) -> None:
-    """Cancelled with kept connections and requests in flight, the server is gone at once."""
+    """Cancelled with requests in flight, the server ends the waits: late answers are sent, hanging requests dropped."""
     before = asyncio.all_tasks()
     sim = await start(**settings)
     calls = [asyncio.create_task(sim.ask(["a"])) for _ in range(3)]
     await until(sim, lambda stats: stats["requests"] == 3)
     sim.task.cancel()
     await asyncio.wait([sim.task])
-    await asyncio.gather(*calls, return_exceptions=True)
+    ends = await asyncio.gather(*calls, return_exceptions=True)
     await sim.session.close()
     assert sim.task.cancelled()
+    assert [isinstance(end, aiohttp.ClientError) for end in ends] == ["faults" in settings] * 3
     assert asyncio.all_tasks() == before
     with pytest.raises(OSError, match="Connect call failed"):
         await asyncio.open_connection("127.0.0.1", sim.port)

@@ -6,6 +6,7 @@ import gzip
 import io
 import tracemalloc
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 import pyarrow as pa
@@ -132,7 +133,7 @@ def test_without_a_header_the_first_row_is_a_row(write: Write, read: Read) -> No
         read(path, header=False, column="3")
 
 
-def test_chunks_are_cut_at_5000_rows_and_counted_on(write: Write) -> None:
+def test_chunks_are_cut_at_5000_rows_and_counted_on() -> None:
     """Row numbers go on over chunks and quoted rows; no chunk is longer than 5,000 rows."""
     lines = b"".join(b'"%d"\n' % n if n % 7_000 == 0 else b"%d\n" % n for n in range(1, 12_002))
     chunks = list(streamed(b"account_id\n" + lines, 1 << 20).chunks())
@@ -144,15 +145,15 @@ def test_chunks_are_cut_at_5000_rows_and_counted_on(write: Write) -> None:
 @pytest.mark.parametrize("packer", ["plain", "gzip", "bzip2", "zstd"])
 def test_the_share_grows_to_one(packer: str, write: Write, read: Read) -> None:
     """The share counts bytes as they lie on the disk, and ends at 1."""
-    data = b"account_id\n" + b"".join(b"user_%d\n" % (n * 7919 % 100_000) for n in range(40_000))
+    data = b"account_id\n" + b"".join(sha256(b"%d" % n).hexdigest().encode() + b"\n" for n in range(8_000))
     shares = read(write("ids", PACKERS[packer](data))).shares
     assert len(shares) > 3
     assert shares == sorted(shares)
-    assert shares[0] < 0.9
+    assert shares[0] < 0.9 or packer == "bzip2"  # which comes in blocks of 900 kB
     assert shares[-1] == 1.0
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "unclosed quote in the middle": (b'account_id,name\nu1,"a\nu2,b\nu3,"c"\n', {}, r"line 2"),
     "unclosed quote at the end": (b'account_id\nu1\nu2\n"u3\nu4\n', {}, r"begins in line 4.*quote"),
     "text behind a closing quote": (b'account_id\n"u1"x\n', {}, r"line 2.*quote"),
@@ -244,6 +245,8 @@ def test_numbers_out_of_a_spreadsheet_are_warned_about_once(write: Write, read: 
     assert result.ids == ids
     assert [w for w in result.warnings if "row 2" in w and path in w] == result.warnings
     assert len(result.warnings) == 1
+    late = write("late.csv", b"account_id\n" + b"u\n" * 9_000 + b"2E+17\n" + b"u\n" * 9_000 + b"2E+18\n")
+    assert ["row 9,001 " in warning for warning in read(late).warnings] == [True]
     assert read(write("b.csv", b"account_id\nXE+5\n1e+5\n")).warnings == []
 
 
@@ -258,21 +261,21 @@ def test_other_encodings_and_delimiters(write: Write, read: Read) -> None:
 
 
 def test_rows_of_a_slow_stream_come_at_once() -> None:
-    """What a pipe has delivered comes out before anything more is asked of it; only a cut line waits."""
+    """What a pipe has delivered comes out before anything more is asked of it; only a cut line or quote waits."""
     asked: list[int] = []
 
     class Slow(io.RawIOBase):
         def read1(self, size: int) -> bytes:
             asked.append(size)
-            return [b"account_id\nu1\n", b'"u2"\nu3\nu', b'4\n"u\n', b'5"\n', b""][len(asked) - 1]
+            return [b"account_id\nu1\n", b'"u2"\nu3\nu', b'4\n"u\n', b'5"\nu6\nu', b"", b""][len(asked) - 1]
 
     source = Source([InputFile("-", None, stream=Slow())], Reading())  # type: ignore[arg-type]
     seen = [(len(asked), chunk.first_row, chunk.ids, chunk.share) for chunk in source.chunks()]
     assert seen == [
         (1, 1, ["u1"], None),
         (2, 2, ["u2", "u3"], None),
-        (3, 4, ["u4"], None),
-        (4, 5, ["u\n5"], None),
+        (4, 4, ["u4", "u\n5", "u6"], None),
+        (5, 7, ["u"], None),
     ]
 
 

@@ -1,0 +1,186 @@
+"""The client against the double over real HTTP: every malformed answer, every fault, every code of the table."""
+
+import pytest
+
+from exporter.api.codes import CODES
+from exporter.errors import ServiceRefusal, Verdict
+from tests.conftest import Exporting, write_ids
+
+IDS = [f"user_{number:05d}" for number in range(450)]
+
+# Faults that must leave no trace: the answer is asked for again, or read right as it is.
+HARMLESS = [
+    "http502",
+    "http:503",
+    "http:408",
+    "redirect",
+    "reset",
+    "cut",
+    "cut_json",
+    "html",
+    "empty",
+    "huge",
+    "gzip_bomb",
+    "deep",
+    "duplicate",
+    "conflict",
+    "stranger",
+    "reorder",
+    "wrong_types:error_code",
+    "wrong_types:user_attrs",
+    "wrong_types:account",
+    "wrong_types:attrs",
+    "wrong_types:item",
+    "null_user_attrs",
+    "no_user_attrs",
+    "error_list:91000",
+]
+
+
+@pytest.mark.parametrize("fault", HARMLESS)
+def test_a_fault_in_half_of_all_answers_changes_nothing(exporting: Exporting, fault: str) -> None:
+    """Whatever half of the answers look like, the export is the one of a calm service, and no account is given up."""
+    ids = write_ids(exporting.folder / "ids.csv", [f"user_{number:05d}" for number in range(1500)])
+    calm = exporting.run(ids)
+    exporting.double.control(faults={fault: 0.5})
+    before = exporting.double.stats()["faults"].get(fault, 0)
+    rough = exporting.run(ids)
+    assert rough.rows == calm.rows
+    assert rough.rejects == calm.rejects
+    assert exporting.double.stats()["faults"][fault] > before
+
+
+def test_a_service_that_hangs_is_asked_again(exporting: Exporting) -> None:
+    """An answer that never comes costs one timeout, not the account."""
+    exporting.double.control(faults={"hang": 0.4})
+    made = exporting.run(IDS, timeout_s=0.3)
+    assert made.manifest["rejects_by_reason"].keys() <= {"unknown_account"}
+    assert made.manifest["retries"] > 0
+
+
+def test_values_that_are_no_strings_become_their_json_text(exporting: Exporting) -> None:
+    """Numbers, booleans and nested values are kept as text; null is null."""
+    exporting.double.control(faults={"non_string": 1.0}, unknown_share=0.0)
+    made = exporting.run(["user_00001"])
+    values = {value for row in made.rows for name, value in row.items() if name != "account_id"}
+    assert values
+    assert all(value is None or isinstance(value, str) for value in values)
+    assert any(value in {"true", "false"} or (value or "").startswith(("{", "[")) for value in values)
+
+
+def test_an_account_left_out_is_missing_and_not_asked_again(exporting: Exporting) -> None:
+    """`missing` is an answer: it costs no call of its own."""
+    exporting.double.control(faults={"missing": 1.0}, unknown_share=0.0)
+    made = exporting.run(IDS[:100])
+    assert made.manifest["rejects_by_reason"] == {"missing": 1}
+    assert made.manifest["missing"] == 1
+    assert made.manifest["requests"] == 1
+
+
+@pytest.mark.parametrize("shown", ["absent", "error_list", "whole_call"])
+def test_unknown_accounts_are_accounted_for_however_they_show(exporting: Exporting, shown: str) -> None:
+    """Left out, listed, or failing the whole call: all others have rows, and each unknown one has its reason."""
+    calm = exporting.run(IDS)
+    exporting.double.control(unknown_as=shown)
+    made = exporting.run(IDS)
+    assert made.rows == calm.rows
+    assert [row["account_id"] for row in made.rejects] == [row["account_id"] for row in calm.rejects]
+    reason = {"absent": "missing", "error_list": "unknown_account", "whole_call": "refused"}[shown]
+    assert {row["reason"] for row in made.rejects} == {reason}
+    if shown != "absent":
+        assert {row["code"] for row in made.rejects} == {70107}
+
+
+@pytest.mark.parametrize("number", [1, 5, 50, 100])
+def test_poison_costs_only_itself(exporting: Exporting, number: int) -> None:
+    """So many of 100 accounts fail any call they are in: all others are exported, within 2n - 1 calls."""
+    exporting.double.control(poison=IDS[:number], unknown_share=0.0)
+    made = exporting.run(IDS[:100])
+    assert made.accounts == IDS[number:100]
+    assert {row["account_id"]: (row["reason"], row["code"]) for row in made.rejects} == {
+        account: ("refused", 90048) for account in IDS[:number]
+    }
+    assert made.manifest["requests"] <= 199
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_every_code_of_the_table_is_obeyed(exporting: Exporting, code: int) -> None:
+    """Fatal codes stop the run with one call and name code and remedy; codes of an account cost that account; the
+    others pass by and leave the export whole.
+    """
+    row = CODES[code]
+    alone = ["user_00001"]
+    if row.verdict is Verdict.FATAL:
+        exporting.double.control(faults={f"code:{code}": 1.0})
+        before = exporting.double.stats()["requests"]
+        with pytest.raises(ServiceRefusal) as refusal:
+            exporting.run(IDS)
+        assert refusal.value.code == code
+        assert str(code) in str(refusal.value)
+        assert row.remedy in str(refusal.value)
+        assert exporting.double.stats()["requests"] == before + 1
+    elif row.verdict is Verdict.ACCOUNT:
+        exporting.double.control(poison=alone, poison_code=code)
+        made = exporting.run(IDS[:100])
+        assert [(item["account_id"], item["code"]) for item in made.rejects if item["reason"] == "refused"] == [
+            (alone[0], code)
+        ]
+    else:
+        seed = 3 if row.verdict is Verdict.RESIGN else 2
+        exporting.double.control(faults={f"code:{code}": 0.2 if row.verdict is Verdict.SLOW_DOWN else 0.15}, seed=seed)
+        made = exporting.run(IDS[:200], in_flight=1)
+        assert made.manifest["rejects_by_reason"].keys() <= {"unknown_account"}
+        assert len(made.rows) + len(made.rejects) == 200
+
+
+def test_an_expired_usersig_is_renewed_once_and_the_run_goes_on(exporting: Exporting) -> None:
+    """From a request on the old UserSig is refused: one renewal, at most one wasted call for each in flight."""
+    exporting.double.control(expire_at_request=exporting.double.stats()["requests"] + 3)
+    made = exporting.run(IDS, in_flight=2)
+    assert made.manifest["rejects_by_reason"].keys() <= {"unknown_account"}
+    assert 1 <= made.manifest["retries"] <= 2
+
+
+def test_a_batch_limit_that_fell_is_obeyed(exporting: Exporting) -> None:
+    """90018 halves the batch until it fits."""
+    exporting.double.control(batch_max=30)
+    made = exporting.run(IDS[:100])
+    assert len(made.rows) + len(made.rejects) == 100
+    assert made.manifest["requests"] == 1 + 2 + 4
+
+
+def test_an_unknown_code_is_tried_three_times_and_then_bisected(exporting: Exporting) -> None:
+    """A code of no table costs its accounts alone: 3 attempts for the batch, 2 a piece, 3 for one account."""
+    exporting.double.control(poison=["user_00001"], poison_code=99999, unknown_share=0.0)
+    made = exporting.run(IDS[:2])
+    assert made.accounts == ["user_00000"]
+    assert [(row["reason"], row["code"]) for row in made.rejects] == [("refused", 99999)]
+    assert made.manifest["requests"] == 3 + 1 + 3
+
+
+def test_an_unknown_signature_code_stops_a_run_that_has_no_answer_yet(exporting: Exporting) -> None:
+    """70xxx that no table knows, before the first answer: the run is misconfigured, and stops after one repetition."""
+    exporting.double.control(faults={"code:70032": 1.0})
+    before = exporting.double.stats()["requests"]
+    with pytest.raises(ServiceRefusal, match="70032"):
+        exporting.run(IDS)
+    assert exporting.double.stats()["requests"] == before + 2
+
+
+def test_the_attribute_names_are_asked_for_first(exporting: Exporting) -> None:
+    """`--attributes auto` gives every name of the app a column, also one that nobody has."""
+    exporting.double.control(late_after=10**9)
+    made = exporting.run(IDS[:100], attributes="auto")
+    assert "late_attribute" in made.rows[0]
+    assert {row["late_attribute"] for row in made.rows} == {None}
+    exporting.double.control(late_after=40_000)
+
+
+def test_no_rolling_second_sees_more_than_the_rate(make_double, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    """At full rate against the double's own quota nothing is refused, and its worst second is within the quota."""
+    strict = make_double("--rate", "100")
+    made = Exporting(strict, tmp_path).run([f"user_{number:06d}" for number in range(30_000)], rate=100)
+    stats = strict.stats()
+    assert stats["refused"] == 0
+    assert stats["worst_second"] <= 100
+    assert made.manifest["refusals"] == 0

@@ -1,0 +1,127 @@
+"""Rows of attributes become Arrow columns."""
+
+from collections import Counter
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.errors import ServiceRefusal
+from exporter.flatten import ARROW_TYPES, BAD_VALUES, Attributes, schema_of, texts, typed
+from exporter.schema import ACCOUNT, COLUMNS_MAX, PARSERS, TEXT, Column, Layout
+
+NAMES = st.sampled_from(["level", "vip", "名", "account_id", "attr_account_id", "", "a b"]) | st.text(max_size=6)
+VALUES = st.none() | st.text(max_size=8) | st.sampled_from(["1", "-7", "true", "2024-01-01", "1e5", "00123"])
+ROWS = st.lists(st.dictionaries(NAMES, VALUES, max_size=5), max_size=8)
+
+
+def accounts_of(rows: list[dict[str, str | None]]) -> list[str]:
+    return [f"user{number}" for number in range(len(rows))]
+
+
+def fields_of(rows: list[dict[str, str | None]], struct: pa.StructType) -> dict[str, Any]:
+    names = [struct.field(place).name for place in range(struct.num_fields)]
+    return dict(zip(names, texts(rows, struct).flatten(), strict=True))
+
+
+@given(ROWS)
+def test_text_columns_give_back_what_was_answered(rows: list[dict[str, str | None]]) -> None:
+    """Every value of every row stands in its column, and nothing else does."""
+    attributes = Attributes()
+    attributes.see(rows)
+    columns = Layout(None, {}).columns(attributes.names)
+    made = typed(pa.array(accounts_of(rows), pa.string()), fields_of(rows, attributes.struct), columns)
+    expected = [
+        {ACCOUNT: account, **{column.name: row.get(column.attribute) for column in columns}}
+        for account, row in zip(accounts_of(rows), rows, strict=True)
+    ]
+    assert made.table.to_pylist() == expected
+    assert made.table.schema.equals(schema_of(columns))
+    assert made.bad_values.num_rows == 0
+    assert attributes.names == {name for row in rows for name in row}
+
+
+@given(ROWS, st.sampled_from(sorted(set(PARSERS) - {TEXT})))
+def test_a_value_is_typed_or_kept_aside(rows: list[dict[str, str | None]], type_name: str) -> None:
+    """Of every value that is not null, either the typed column has it or `bad_values` keeps its text: rows in order."""
+    attributes = Attributes()
+    attributes.see(rows)
+    columns = [Column(f"c{place}", name, type_name) for place, name in enumerate(sorted(attributes.names))]
+    made = typed(pa.array(accounts_of(rows), pa.string()), fields_of(rows, attributes.struct), columns)
+    bad = []
+    for place, row in enumerate(rows):
+        for column in columns:
+            text = row.get(column.attribute)
+            value = made.table.column(column.name)[place].as_py()
+            if text is not None and value is None:
+                bad.append({ACCOUNT: f"user{place}", "attribute": column.attribute, "value": text})
+            elif text is not None:
+                assert value == PARSERS[type_name](text)
+            else:
+                assert value is None
+    assert made.bad_values.to_pylist() == bad
+    assert made.bad_values.schema.equals(BAD_VALUES)
+    assert made.table.schema.equals(schema_of(columns))
+
+
+@given(ROWS, st.lists(NAMES, unique=True, max_size=4))
+def test_of_chosen_attributes_the_others_are_counted(rows: list[dict[str, str | None]], chosen: list[str]) -> None:
+    """With chosen attributes exactly these have columns; each other one counts the accounts that had it."""
+    attributes = Attributes(chosen, exactly=True)
+    assert {frozenset(chosen)} >= {attributes.see(rows[:3]), attributes.see(rows[3:])}
+    assert attributes.names == set(chosen)
+    assert attributes.ignored == Counter(name for row in rows for name in row if name not in chosen)
+    fields = fields_of(rows, attributes.struct)
+    assert {name: array.to_pylist() for name, array in fields.items()} == {
+        name: [row.get(name) for row in rows] for name in chosen
+    }
+
+
+@given(ROWS, ROWS, st.lists(NAMES, unique=True, max_size=4))
+def test_names_are_seen_shard_by_shard(
+    before: list[dict[str, str | None]], rows: list[dict[str, str | None]], first: list[str]
+) -> None:
+    """Each look tells the names of these rows and the first ones; the run's names only grow."""
+    attributes = Attributes(first)
+    attributes.see(before)
+    assert attributes.see(rows) == {name for row in rows for name in row} | set(first)
+    assert attributes.names == {name for row in [*before, *rows] for name in row} | set(first)
+    assert [attributes.struct.field(place).name for place in range(attributes.struct.num_fields)] == sorted(
+        attributes.names
+    )
+    assert not attributes.ignored
+
+
+def test_more_names_than_columns_stop_the_run() -> None:
+    """A thousand attributes fit; the next one is refused, with what to do."""
+    attributes = Attributes()
+    attributes.see([{f"name{number}": "x"} for number in range(COLUMNS_MAX)])
+    with pytest.raises(ServiceRefusal, match="--attributes"):
+        attributes.see([{"one more": "x"}])
+
+
+def test_ignored_names_are_bounded() -> None:
+    """However many names a service invents, at most a thousand are counted one by one; no account is lost."""
+    attributes = Attributes(["level"], exactly=True)
+    for number in range(3 * COLUMNS_MAX):
+        attributes.see([{"level": "1", f"name{number}": "x"}])
+    assert len(attributes.ignored) == COLUMNS_MAX + 1
+    assert attributes.ignored.total() == 3 * COLUMNS_MAX
+    assert attributes.ignored["(others)"] == 2 * COLUMNS_MAX
+
+
+@pytest.mark.parametrize("type_name", sorted(PARSERS))
+def test_a_column_that_nobody_has_is_null(type_name: str) -> None:
+    """A chosen attribute that no answer holds is a column of nulls, of its type."""
+    made = typed(pa.array(["a", "b"], pa.string()), {}, [Column("level", "level", type_name)])
+    assert made.table.column("level").to_pylist() == [None, None]
+    assert made.table.schema.field("level").type == ARROW_TYPES[type_name]
+    assert made.bad_values.num_rows == 0
+
+
+def test_every_type_has_an_arrow_type() -> None:
+    """The two tables of types name the same types, and the account is never null."""
+    assert ARROW_TYPES.keys() == PARSERS.keys()
+    assert not schema_of([]).field(ACCOUNT).nullable

@@ -1,0 +1,161 @@
+"""Counters of a run."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.model import Reason, Rejection, Reply
+from exporter.progress import SERIES_POINTS_MAX, Progress, Series
+
+MOMENTS = st.lists(st.floats(0, 3) | st.floats(0, 2_000) | st.floats(0, 1e6), min_size=1, max_size=60)
+
+
+@dataclass
+class Clock:
+    """A clock that is set by hand."""
+
+    now: float = 5000.0
+
+    def __call__(self) -> float:  # noqa: D102 - it tells the time
+        return self.now
+
+
+@given(MOMENTS)
+def test_a_series_of_any_length_stays_small_and_keeps_its_sums(moments: list[float]) -> None:
+    """Points are at most 600, of one width, and what was counted stands in the point of its moment."""
+    series = Series()
+    for moment in moments:
+        point = series.at(moment)
+        point.requests += 1
+        point.latency_s_sum += moment
+        point.latency_s_max = max(point.latency_s_max, moment)
+        point.errors["60008"] = point.errors.get("60008", 0) + 1
+    rows = series.rows()
+    assert len(rows) <= SERIES_POINTS_MAX
+    (width,) = {float(str(row["width_s"])) for row in rows}
+    assert max(moments) / width < SERIES_POINTS_MAX
+    assert width == 1 or max(moments) / width >= SERIES_POINTS_MAX / 2
+    expected = Counter(int(moment / width) for moment in moments)
+    assert [(row["at_s"], row["requests"]) for row in rows] == [
+        (place * width, expected[place]) for place in sorted(expected)
+    ]
+    assert [row["errors"] for row in rows] == [{"60008": expected[place]} for place in sorted(expected)]
+    for row, place in zip(rows, sorted(expected), strict=True):
+        inside = [moment for moment in moments if int(moment / width) == place]
+        assert row["latency_s_max"] == max(inside)
+        assert row["latency_s_sum"] == pytest.approx(sum(inside))
+
+
+@given(st.integers(0, 2_000), st.integers(1, 40))
+def test_a_full_series_is_dense_until_it_widens(seconds: int, each: int) -> None:
+    """Every second of a run stands in the series; none is lost when the points grow wider."""
+    series = Series()
+    for second in range(seconds):
+        point = series.at(float(second))
+        point.requests += each
+        point.accounts += 2
+        point.answers += 1
+    rows = series.rows()
+    assert sum(int(str(row["requests"])) for row in rows) == each * seconds
+    assert sum(int(str(row["accounts"])) for row in rows) == 2 * seconds
+    assert sum(int(str(row["answers"])) for row in rows) == seconds
+    assert len(rows) <= SERIES_POINTS_MAX
+
+
+def test_errors_of_neighbours_add_up() -> None:
+    """Codes are counted one by one, also across points that were joined."""
+    series = Series()
+    series.at(0.0).errors["60008"] = 2
+    series.at(1.0).errors.update({"60008": 1, "no answer": 4})
+    series.at(700.0)
+    assert series.rows()[0]["errors"] == {"60008": 3, "no answer": 4}
+
+
+def test_attempts_are_counted_where_they_fall() -> None:
+    """Starts, answers, failures by code, repeats and refusals, in total and in the series."""
+    clock = Clock()
+    progress = Progress(clock)
+    progress.started()
+    progress.failed(60007, refused=True)
+    progress.retried()
+    clock.now += 2.5
+    progress.started()
+    progress.failed(None, refused=False)
+    progress.started()
+    progress.answered(0.25)
+    progress.answered(0.75)
+    assert (progress.requests, progress.retries, progress.refusals, progress.elapsed_s) == (3, 1, 1, 2.5)
+    first, second = progress.series.rows()
+    assert (first["at_s"], first["requests"], first["errors"]) == (0.0, 1, {"60007": 1})
+    assert (second["at_s"], second["requests"], second["errors"]) == (2.0, 2, {"no answer": 1})
+    assert (second["answers"], second["latency_s_sum"], second["latency_s_max"]) == (2, 1.0, 0.75)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.lists(st.sampled_from(Reason), max_size=5)), max_size=10))
+def test_accounts_are_counted_by_what_became_of_them(batches: list[tuple[int, list[Reason]]]) -> None:
+    """Settled = found + rejected; absent are those alone that the service does not know."""
+    progress = Progress(Clock())
+    for found, reasons in batches:
+        progress.settle(
+            Reply(
+                found={f"u{place}": {} for place in range(found)},
+                rejected={f"r{place}": Rejection(reason) for place, reason in enumerate(reasons)},
+            )
+        )
+    all_reasons = [reason for _, reasons in batches for reason in reasons]
+    assert progress.found == sum(found for found, _ in batches)
+    assert progress.reasons == Counter(all_reasons)
+    assert progress.settled == progress.found + len(all_reasons)
+    assert progress.absent == sum(reason in {Reason.MISSING, Reason.UNKNOWN_ACCOUNT} for reason in all_reasons)
+    assert sum(int(str(row["accounts"])) for row in progress.series.rows()) == progress.settled
+
+
+def test_rates_are_those_of_the_last_ten_seconds() -> None:
+    """A pace that changes shows in full after ten seconds; the first call already knows the pace since the start."""
+    clock = Clock()
+    progress = Progress(clock)
+
+    def second(requests: int) -> tuple[float, float]:
+        clock.now += 1
+        for place in range(requests):
+            progress.started()
+            progress.settle(Reply(found={f"{place}": {}, f"{place}b": {}}))
+        return progress.rates()
+
+    assert second(100) == pytest.approx((100, 200))
+    for _ in range(20):
+        assert second(100) == pytest.approx((100, 200))
+    after = [second(30)[0] for _ in range(12)]
+    assert after[0] == pytest.approx(93)
+    assert after == sorted(after, reverse=True)
+    assert after[-1] == pytest.approx(30)
+
+
+def test_rates_at_the_very_start_are_none() -> None:
+    """Nothing has happened in no time: no division by nought."""
+    assert Progress(Clock()).rates() == (0.0, 0.0)
+
+
+def test_marks_are_bounded() -> None:
+    """However long the run, only what ten seconds need is kept."""
+    clock = Clock()
+    progress = Progress(clock)
+    for _ in range(1000):
+        clock.now += 1
+        progress.rates()
+    assert len(progress._marks) <= 12  # noqa: SLF001 - the bound is inside
+
+
+@pytest.mark.parametrize(
+    ("share", "left"), [(None, None), (0.0, None), (0.25, 300.0), (0.5, 100.0), (1.0, 0.0)], ids=str
+)
+def test_time_left_follows_the_share_read(share: float | None, left: float | None) -> None:
+    """After 100 s with a quarter read, 300 s are left; unknown while nothing is known."""
+    clock = Clock()
+    progress = Progress(clock)
+    clock.now += 100
+    progress.share_read = share
+    assert progress.left_s() == left
