@@ -148,7 +148,13 @@ def run_cli(tmp_path: Path) -> Callable[..., Ran]:
     def run(*arguments: str, env: dict[str, str] | None = None, stdin: bytes = b"") -> Ran:
         command = exporter(*arguments)
         done = subprocess.run(
-            command, input=stdin, capture_output=True, env=environment(**(env or {})), cwd=tmp_path, timeout=120
+            command,
+            input=stdin,
+            capture_output=True,
+            env=environment(**(env or {})),
+            cwd=tmp_path,
+            timeout=120,
+            check=False,
         )
         ran = Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
         assert "Traceback" not in ran.err, ran.err
@@ -177,6 +183,7 @@ class Export:
 
     @property
     def accounts(self) -> list[str]:
+        """The accounts with a row, in order."""
         return [row["account_id"] for row in self.rows]
 
 
@@ -191,7 +198,7 @@ def read_export(out: Path) -> Export:
             assert path.suffix == ".parquet"
             assert path.stat().st_mode & 0o777 == 0o600
             table = pq.read_table(path, partitioning=None, page_checksum_verification=True)
-            rows += table.to_pylist()
+            rows.extend(table.to_pylist())
             if name == "data":
                 schemas.add(str(pq.read_schema(path)))
     assert len(schemas) == 1

@@ -25,6 +25,8 @@ class Tally:
         self._tail = (self._tail + data)[-FINGERPRINT_BYTES:]
         return data
 
+    read = read1
+
     def drain(self) -> None:
         """Read to the end."""
         while self.read1(FINGERPRINT_BYTES):

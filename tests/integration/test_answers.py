@@ -1,10 +1,13 @@
 """The client against the double over real HTTP: every malformed answer, every fault, every code of the table."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from exporter.api.codes import CODES
 from exporter.errors import ServiceRefusal, Verdict
-from tests.conftest import Exporting, write_ids
+from tests.conftest import Double, Exporting, write_ids
 
 IDS = [f"user_{number:05d}" for number in range(450)]
 
@@ -97,17 +100,15 @@ def test_poison_costs_only_itself(exporting: Exporting, number: int) -> None:
     exporting.double.control(poison=IDS[:number], unknown_share=0.0)
     made = exporting.run(IDS[:100])
     assert made.accounts == IDS[number:100]
-    assert {row["account_id"]: (row["reason"], row["code"]) for row in made.rejects} == {
-        account: ("refused", 90048) for account in IDS[:number]
-    }
+    assert {row["account_id"]: (row["reason"], row["code"]) for row in made.rejects} == dict.fromkeys(
+        IDS[:number], ("refused", 90048)
+    )
     assert made.manifest["requests"] <= 199
 
 
 @pytest.mark.parametrize("code", sorted(CODES))
 def test_every_code_of_the_table_is_obeyed(exporting: Exporting, code: int) -> None:
-    """Fatal codes stop the run with one call and name code and remedy; codes of an account cost that account; the
-    others pass by and leave the export whole.
-    """
+    """Fatal codes stop the run with one call and a remedy; codes of an account cost that one; the others pass by."""
     row = CODES[code]
     alone = ["user_00001"]
     if row.verdict is Verdict.FATAL:
@@ -176,7 +177,7 @@ def test_the_attribute_names_are_asked_for_first(exporting: Exporting) -> None:
     exporting.double.control(late_after=40_000)
 
 
-def test_no_rolling_second_sees_more_than_the_rate(make_double, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_no_rolling_second_sees_more_than_the_rate(make_double: Callable[..., Double], tmp_path: Path) -> None:
     """At full rate against the double's own quota nothing is refused, and its worst second is within the quota."""
     strict = make_double("--rate", "100")
     made = Exporting(strict, tmp_path).run([f"user_{number:06d}" for number in range(30_000)], rate=100)

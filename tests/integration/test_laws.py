@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -134,7 +133,7 @@ def test_values_that_do_not_parse_are_kept_and_counted(exporting: Exporting) -> 
     assert all(str(row["level"]) == levels[row["account_id"]] for row in made.rows if row["level"] is not None)
 
 
-def test_duplicates_across_shards_are_written_once(exporting: Exporting, tmp_path: Path) -> None:
+def test_duplicates_across_shards_are_written_once(exporting: Exporting) -> None:
     """The first stands, whether it has a row or a reject; the later ones are counted in their shard."""
     ids = [f"user_{number % 130:05d}" for number in range(400)]
     made = exporting.run(ids, shard_rows=100)

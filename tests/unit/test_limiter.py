@@ -1,6 +1,7 @@
 """One token per attempt, on a clock that leaps."""
 
 import asyncio
+import random
 import selectors
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import pairwise
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from exporter.errors import AttemptError, Verdict
 from exporter.limiter import CUT, PACE_MIN, RATE_UNLIMITED, Limiter, Pace, limited
-from exporter.model import Reply
+from exporter.model import ON_SENT, Reply
 
 TURN_S = 1e-6  # a turn of the loop takes a moment, as everywhere
 RATES = st.integers(1, 20) | st.floats(0.3, 30) | st.sampled_from([0.3, 0.5, 1, 1.5, 2.7, 49.5, 50, 99.9, 100, 500])
@@ -205,6 +206,79 @@ def test_a_cancelled_call_keeps_nobody_waiting() -> None:
         return clock() - began
 
     assert run(go()) < 1.6
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_call_that_is_cancelled_as_another_leaves_is_cancelled(turns: int) -> None:
+    """A run that ends with the answer of one call ends for those that wait for their token as well."""
+
+    async def go() -> bool:
+        limiter = Limiter(10)
+        await limiter.start()
+        token = await limiter.token()
+        limiter.slow_down()
+        waiting = asyncio.create_task(limiter.token())
+        await asyncio.sleep(0.3)
+        token.sent()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        return waiting.cancelled()
+
+    assert run(go())
+
+
+def test_a_token_counts_until_a_second_after_its_request_left() -> None:
+    """While a request makes its connection its token is in use; the second begins when it leaves, and only once."""
+
+    async def go() -> tuple[float, list[float]]:
+        limiter, clock = Limiter(2), asyncio.get_running_loop().time
+        tokens = [await limiter.token(), await limiter.token()]
+        later = [asyncio.create_task(limiter.start()) for _ in range(2)]
+        times: list[float] = []
+        for task in later:
+            task.add_done_callback(lambda _task: times.append(clock()))
+        await asyncio.sleep(7)
+        assert not times
+        left = clock()
+        for token in tokens * 2:
+            token.sent()
+        await asyncio.gather(*later)
+        await asyncio.sleep(0)
+        return left, times
+
+    left, times = run(go())
+    assert all(1 <= time - left < 1.6 for time in times)
+
+
+@settings(deadline=None)
+@given(RATES, BURSTS, st.integers())
+def test_no_rolling_second_sees_more_requests_leave(rate: float, bursts: list[tuple[float, int]], seed: int) -> None:
+    """However long each request takes to leave, no second sees more of them leave than the rate."""
+    chance = random.Random(seed)
+    left: list[float] = []
+
+    async def fetch(_accounts: Sequence[str]) -> Reply:
+        leaves = ON_SENT.get()
+        await asyncio.sleep(chance.choice([0, 0, 0.001, 0.05, 0.5, 2.0]))
+        left.append(asyncio.get_running_loop().time())
+        if chance.random() < 0.9:
+            leaves()
+        await asyncio.sleep(0)
+        return Reply()
+
+    async def go() -> None:
+        paced = limited(fetch, Limiter(rate))
+        async with asyncio.TaskGroup() as group:
+            for gap, count in bursts:
+                await asyncio.sleep(gap)
+                for _ in range(count):
+                    group.create_task(paced(["a"]))  # type: ignore[arg-type] # a coroutine
+
+    run(go())
+    assert len(left) == sum(count for _, count in bursts)
+    assert most_in_a_second(left, max(1.0, 1.0 / rate)) <= max(rate, 1)
 
 
 def test_a_refusal_cuts_what_was_measured_and_the_pace_climbs_back() -> None:

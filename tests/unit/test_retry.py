@@ -462,6 +462,14 @@ def unknown_signature() -> AttemptError:
     return failure(Verdict.RETRY, 79999, attempts_max=3, known=False)
 
 
+def unknown_below() -> AttemptError:
+    return failure(Verdict.RETRY, 59999, attempts_max=3, known=False)
+
+
+def unknown_above() -> AttemptError:
+    return failure(Verdict.RETRY, 80000, attempts_max=3, known=False)
+
+
 OPENING = [busy, too_frequent, at_fault, too_much, unknown]
 
 
@@ -499,15 +507,13 @@ def test_those_who_waited_go_together() -> None:
 
 
 def test_thirty_seconds_without_an_answer_end_the_run() -> None:
-    """Out of reach from the start: the first request is repeated once a second, and the run ends after 30 s, even with a
-    single account: nobody is given up by a service that was never there.
-    """
+    """Out of reach from the start: asked once a second for 30 s, then the run ends; no account is given up."""
     line = Line(always(timeout), now=1000.0)
     fetch = retrying(line.leading(), POLICY, jitter=lambda: 0.0)
 
     async def go() -> None:
         with pytest.raises(ServiceUnreachable, match="no answer in 30 s"):
-            await fetch(["a"])  # type: ignore[misc] # a coroutine
+            await fetch(["a"])
 
     asyncio.run(go())
     assert (line.now, line.calls) == (1030.0, 31)
@@ -542,7 +548,12 @@ def test_an_unknown_code_of_the_gateway_is_asked_once_more(make: Callable[[], At
 
 
 @pytest.mark.parametrize(
-    ("before", "make"), [(answer, unknown_gateway), (always(busy), unknown_signature), (None, unknown), (None, busy)]
+    ("before", "make"),
+    [
+        (answer, unknown_gateway),
+        (always(busy), unknown_signature),
+        *((None, make) for make in (unknown, busy, unknown_below, unknown_above)),
+    ],
 )
 def test_other_codes_are_not_taken_for_a_wrong_key(before: Answer | None, make: Callable[[], AttemptError]) -> None:
     """After a readable answer, and outside 60xxx and 70xxx, an unknown code is what its row says."""
