@@ -1,10 +1,11 @@
 """Counters of a run, its rate and time left. Takes `now`, prints nothing."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
-from exporter.model import ANSWERS, Reason, Reply
+from exporter.errors import AttemptError, Verdict
+from exporter.model import ANSWERS, Fetch, Reason, Reply
 
 SERIES_POINTS_MAX = 600  # the series of a run of any length stays small: its points grow wider instead
 RECENT_S = 10.0
@@ -140,3 +141,20 @@ class Progress:
         if not self.share_read:
             return None
         return self.elapsed_s * (1 - self.share_read) / self.share_read
+
+
+def counted(fetch: Fetch, progress: Progress, clock: Callable[[], float]) -> Fetch:
+    """Wrap a fetch so that each attempt, its answer or failure, and its latency are counted."""
+
+    async def fetch_and_count(accounts: Sequence[str]) -> Reply:
+        began = clock()
+        progress.started()
+        try:
+            reply = await fetch(accounts)
+        except AttemptError as error:
+            progress.failed(error.code, refused=error.verdict is Verdict.SLOW_DOWN)
+            raise
+        progress.answered(clock() - began)
+        return reply
+
+    return fetch_and_count

@@ -225,10 +225,10 @@ class Exporting:
         assert_no_secret_below(place)
         return read_export(place)
 
-    def manifest(self, source: Path, out: Path, **flags: Any) -> Manifest:
+    def manifest(self, source: Path, out: Path, *, progress: Progress | None = None, **flags: Any) -> Manifest:
         """Run the job; return what it says."""
         wanted = {"base_url": self.double.address, **APP, "secret_key": CANARY, "rate": 1e6, **flags}
-        job = Job([str(source)], out, load(**wanted), Progress(time.monotonic))
+        job = Job([str(source)], out, load(**wanted), progress or Progress(time.monotonic))
         return asyncio.run(export(job)).manifest
 
 

@@ -1,13 +1,13 @@
 """The client against the double over real HTTP: every malformed answer, every fault, every code of the table."""
 
-from collections.abc import Callable
-from pathlib import Path
+import time
 
 import pytest
 
 from exporter.api.codes import CODES
 from exporter.errors import ServiceRefusal, Verdict
-from tests.conftest import Double, Exporting, write_ids
+from exporter.progress import Progress
+from tests.conftest import Exporting, write_ids
 
 IDS = [f"user_{number:05d}" for number in range(450)]
 
@@ -177,11 +177,25 @@ def test_the_attribute_names_are_asked_for_first(exporting: Exporting) -> None:
     exporting.double.control(late_after=40_000)
 
 
-def test_no_rolling_second_sees_more_than_the_rate(make_double: Callable[..., Double], tmp_path: Path) -> None:
-    """At full rate against the double's own quota nothing is refused, and its worst second is within the quota."""
-    strict = make_double("--rate", "100")
-    made = Exporting(strict, tmp_path).run([f"user_{number:06d}" for number in range(30_000)], rate=100)
-    stats = strict.stats()
-    assert stats["refused"] == 0
-    assert stats["worst_second"] <= 100
-    assert made.manifest["refusals"] == 0
+class Recording(Progress):
+    """Progress that keeps the moment of every start."""
+
+    def __init__(self) -> None:
+        super().__init__(time.monotonic)
+        self.starts: list[float] = []
+
+    def started(self) -> None:
+        """Count the start of an attempt."""
+        self.starts.append(time.monotonic())
+        super().started()
+
+
+@pytest.mark.parametrize(("rate", "most"), [(100, 100), (37.5, 37), (400, 400)])
+def test_no_rolling_second_has_more_starts_than_the_rate(exporting: Exporting, rate: float, most: int) -> None:
+    """Retries and all: the start after the next `most` comes at least a second later, on any machine."""
+    exporting.double.control(faults={"code:91000": 0.1}, latency_ms=[0.0, 30.0])
+    progress = Recording()
+    ids = write_ids(exporting.folder / "ids.csv", [f"user_{number:05d}" for number in range(250 * most)])
+    exporting.manifest(ids, exporting.folder / "out", rate=rate, progress=progress)
+    assert len(progress.starts) > 2 * most
+    assert all(later - start >= 1.0 for start, later in zip(progress.starts, progress.starts[most:], strict=False))

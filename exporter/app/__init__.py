@@ -1,0 +1,7 @@
+"""The composition root: builds the parts from Settings, and runs the job."""
+
+from exporter.app.check import check_service
+from exporter.app.export import export
+from exporter.app.job import Job, Outcome
+
+__all__ = ["Job", "Outcome", "check_service", "export"]

@@ -1,0 +1,42 @@
+"""What a run is told, and which export that is."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from exporter.output.identity import STREAM, Identity
+from exporter.output.manifest import Manifest
+from exporter.progress import Progress
+from exporter.settings import Settings
+from exporter.source import InputFile, Source, Tally, fingerprint
+
+
+@dataclass(frozen=True)
+class Job:
+    """One export: what to read, where to write, and who listens."""
+
+    inputs: Sequence[str]
+    out: Path
+    settings: Settings
+    progress: Progress
+    standard_input: Tally | None = None
+    warn: Callable[[str], None] = field(default=lambda _sentence: None)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A complete export. `asked` is False when it was complete before, and nothing was asked."""
+
+    manifest: Manifest
+    asked: bool
+
+
+def identity_of(job: Job, source: Source, *, read: bool = False) -> Identity:
+    """Say which export this is; what comes from standard input is known only after it was `read`."""
+
+    def content(file: InputFile) -> Mapping[str, object]:
+        if file.path is None and read and job.standard_input:
+            return job.standard_input.fingerprint()
+        return STREAM if file.path is None or file.bytes is None else fingerprint(file.path)
+
+    return Identity([content(file) for file in source.files], job.settings.shaping())

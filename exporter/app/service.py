@@ -1,0 +1,37 @@
+"""The way to the service, built from Settings."""
+
+import time
+
+from exporter.api.client import Client
+from exporter.api.signer import KeySigner, ReadySigner, Signer
+from exporter.errors import SettingsError
+from exporter.settings import Settings
+
+
+def make_client(settings: Settings) -> Client:
+    """Build the client. Raises SettingsError that names what is missing."""
+    needed = {"--sdkappid": settings.sdkappid, "--identifier": settings.identifier}
+    if missing := [flag for flag, value in needed.items() if value is None]:
+        raise SettingsError(f"{' and '.join(missing)} must be given; the Chat console shows both on the app's page.")
+    sdkappid, identifier = settings.sdkappid or 0, settings.identifier or ""
+    return Client(
+        base_url=settings.address,
+        sdkappid=sdkappid,
+        identifier=identifier,
+        signer=_signer(settings, sdkappid, identifier),
+        in_flight_max=settings.in_flight,
+        connect_timeout_s=settings.connect_timeout_s,
+        timeout_s=settings.timeout_s,
+        ca_file=settings.ca_file,
+    )
+
+
+def _signer(settings: Settings, sdkappid: int, identifier: str) -> Signer:
+    if settings.usersig:
+        return ReadySigner(settings.usersig.get_secret_value())
+    if key := settings.key():
+        return KeySigner(sdkappid, identifier, key, clock=time.time)
+    raise SettingsError(
+        "No key: set EXPORTER_SECRET_KEY or EXPORTER_SECRET_KEY_FILE to the app's secret key from the Chat console,"
+        " or EXPORTER_USERSIG to a ready UserSig. Secrets are never flags."
+    )
