@@ -74,6 +74,8 @@ class Progress:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._began = clock()
+        self._first_start: float | None = None
+        self._last_start = self._began
         self._marks: list[tuple[float, int, int]] = []
         self.series = Series()
         self.requests = 0
@@ -89,6 +91,12 @@ class Progress:
         return self._clock() - self._began
 
     @property
+    def requests_per_s(self) -> float:
+        """Requests a second from the first to the last, 0 when there are not two."""
+        span_s = self._last_start - (self._last_start if self._first_start is None else self._first_start)
+        return (self.requests - 1) / span_s if span_s > 0 else 0.0
+
+    @property
     def settled(self) -> int:
         """Accounts found or rejected by the service."""
         return self.found + self.reasons.total()
@@ -101,6 +109,9 @@ class Progress:
     def started(self) -> None:
         """Count the start of an attempt."""
         self.requests += 1
+        self._last_start = self._clock()
+        if self._first_start is None:
+            self._first_start = self._last_start
         self.series.at(self.elapsed_s).requests += 1
 
     def answered(self, latency_s: float) -> None:

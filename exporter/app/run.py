@@ -87,6 +87,7 @@ class Run:
             requests=progress.requests,
             retries=progress.retries,
             refusals=progress.refusals,
+            requests_per_s=round(progress.requests_per_s, 2),
             started_at=self._started_at.isoformat(timespec="milliseconds"),
             finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             seconds=round(progress.elapsed_s, 3),

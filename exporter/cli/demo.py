@@ -13,7 +13,7 @@ import typer
 from exporter.cli.console import say, show
 from exporter.cli.run import carry_out, judge, summary
 from exporter.errors import MachineError
-from exporter.settings import load
+from exporter.settings import only
 
 
 def demo(
@@ -33,7 +33,7 @@ def demo(
     say(f"{people:,} people in {ids}; the double accepts 100 requests in any rolling second.")
     config = Config()
     with _double(config.secret_key) as address:
-        settings = load(
+        settings = only(
             base_url=address,
             sdkappid=config.sdkappid,
             identifier=config.identifier,

@@ -101,10 +101,10 @@ def summary(outcome: "Outcome", out: Path) -> str:
     reasons = ", ".join(f"{number:,} {reason}" for reason, number in made.rejects_by_reason.items())
     rows = [
         ("read", f"{made.input:,} rows: {made.duplicates:,} duplicates, {made.blank:,} blank"),
-        ("rows", f"{made.rows:,} in {len(made.shards):,} files, {_size(size)}"),
+        ("rows", f"{made.rows:,} in {_files(len(made.shards))}, {_size(size)}"),
         ("rejects", f"{made.rejects:,}" + (f": {reasons}" if reasons else "")),
         ("requests", f"{made.requests:,}, of them {made.retries:,} retries; {made.refusals:,} refused as too frequent"),
-        ("rate", f"{made.requests / max(made.seconds, 1e-9):,.1f} requests/s over {duration(made.seconds)}"),
+        ("rate", f"{made.requests_per_s:,.1f} requests/s from the first to the last; {duration(made.seconds)} in all"),
         ("lies in", str(out)),
     ]
     notes = [f"{number:,} values of {name} did not parse: see bad_values/" for name, number in made.bad_values.items()]
@@ -124,6 +124,10 @@ def summary(outcome: "Outcome", out: Path) -> str:
             f"  python3 -c \"import pandas; print(pandas.read_parquet('{out}/data'))\"",
         ]
     )
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"
 
 
 def _size(count: int) -> str:

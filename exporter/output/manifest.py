@@ -41,6 +41,7 @@ class Manifest:
     requests: int
     retries: int
     refusals: int
+    requests_per_s: float
     started_at: str
     finished_at: str
     seconds: float

@@ -4,7 +4,7 @@ Every setting is a flag (`--shard-rows`), a variable (`EXPORTER_SHARD_ROWS`) and
 but for the secrets, which are never flags. Seen by `app` and `cli` alone: the parts take plain values.
 """
 
-from exporter.settings.load import load
+from exporter.settings.load import load, only
 from exporter.settings.model import SECRETS, Settings
 
-__all__ = ["SECRETS", "Settings", "load"]
+__all__ = ["SECRETS", "Settings", "load", "only"]

@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    TomlConfigSettingsSource,
-)
+from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
 from exporter.errors import SettingsError
 from exporter.settings.model import SECRETS, Settings
+
+EXCLUSIVE = ("region", "base_url")  # two names for one thing: what wins over one of them wins over both
 
 
 def load(config: Path | None = None, /, **flags: object) -> Settings:
@@ -22,43 +19,34 @@ def load(config: Path | None = None, /, **flags: object) -> Settings:
 
     Raises SettingsError, one line that names every mistake.
     """
+    merged: dict[str, object] = {}
     given = {name: value for name, value in flags.items() if value is not None}
+    for layer in (_file(config) if config else {}, EnvSettingsSource(Settings)(), given):
+        if any(name in layer for name in EXCLUSIVE):
+            merged = {name: value for name, value in merged.items() if name not in EXCLUSIVE}
+        merged.update(layer)
+    return only(**merged)
+
+
+def only(**values: object) -> Settings:
+    """Make the settings from these values alone. Raises SettingsError, one line that names every mistake."""
     try:
-        return _bound(config).model_validate(given)
+        return Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError("; ".join(_mistake(item) for item in error.errors())) from None
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{config}: {_reason(error)}. Mend the file, or run without --config.") from None
 
 
-def _bound(config: Path | None) -> type[Settings]:
-    """Return Settings that also read this file."""
-    if config is None:
-        return Settings
+def _file(config: Path) -> dict[str, Any]:
     if not config.is_file():
         raise SettingsError(f"{config}: there is no such file. Give --config the path of a TOML file.")
-
-    values = _values(config)
-
-    class FromFile(Settings):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the shape that the library calls
-            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the shape that the library calls
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return (init_settings, env_settings, InitSettingsSource(settings_cls, values))
-
-    return FromFile
-
-
-def _values(config: Path) -> dict[str, Any]:
-    values = dict(TomlConfigSettingsSource(Settings, config)())
+    try:
+        values = dict(TomlConfigSettingsSource(Settings, config)())
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{config}: {_reason(error)}. Mend the file, or run without --config.") from None
     if secret := next((name for name in values if name in SECRETS), None):
-        raise ValueError(f"{secret} is a secret: give it as EXPORTER_{secret.upper()}, or name a secret_key_file")
+        raise SettingsError(
+            f"{config}: {secret} is a secret: give it as EXPORTER_{secret.upper()}, or name a secret_key_file."
+        )
     return values
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from exporter.api.regions import host_of
 from exporter.errors import SettingsError
@@ -33,7 +33,12 @@ class Settings(BaseSettings):
     """Everything a run can be told. Durations end in `_s` (seconds) or say their unit."""
 
     model_config = SettingsConfigDict(
-        env_prefix="EXPORTER_", extra="forbid", frozen=True, hide_input_in_errors=True, arbitrary_types_allowed=True
+        env_prefix="EXPORTER_",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        arbitrary_types_allowed=True,
     )
 
     column: str | None = Field(
@@ -111,6 +116,18 @@ class Settings(BaseSettings):
         if self.delimiter in '"\r\n':
             raise ValueError("--delimiter cannot be a quote or a line end")
         return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the shape that the library calls
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the shape that the library calls
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the shape that the library calls
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the shape that the library calls
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values as they are handed over: `load` alone decides which source wins."""
+        return (init_settings,)
 
     @property
     def address(self) -> str:

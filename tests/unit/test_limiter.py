@@ -320,6 +320,19 @@ def test_refusals_within_a_second_cut_once() -> None:
     assert paces[0] < paces[1] < paces[2] < paces[3] > paces[4]
 
 
+def test_what_was_measured_is_the_last_second() -> None:
+    """Starts of longer ago do not count: a refusal after an idle time cuts to the least."""
+
+    async def go() -> float:
+        limiter = Limiter(100)
+        await starts_of(limiter, [(0.0, 100)])
+        await asyncio.sleep(1.2)
+        limiter.slow_down()
+        return limiter.pace()
+
+    assert run(go()) == pytest.approx(CUT)
+
+
 # ---- the pace alone
 
 STEPS = st.lists(st.tuples(st.floats(0, 5), st.none() | st.floats(1, 1000)), max_size=30)
@@ -352,6 +365,16 @@ def test_a_cut_is_to_seven_tenths(rate: float, measured: float, later: float) ->
     assert pace.at(0.0) == pytest.approx(max(PACE_MIN, CUT * min(rate, measured)))
     curve = [pace.at(later * part / 10) or rate for part in range(11)]
     assert curve == sorted(curve)
+
+
+@given(st.floats(2, 1000), st.floats(1, 3), st.floats(1, 1000))
+def test_a_second_cut_is_from_the_pace_in_force(rate: float, later: float, measured: float) -> None:
+    """A burst that was measured does not make up for a refusal before: the lower of the two is cut."""
+    pace = Pace(rate)
+    pace.cut(0.0, rate)
+    in_force = pace.at(later) or rate
+    pace.cut(later, measured)
+    assert pace.at(later) == pytest.approx(max(PACE_MIN, CUT * min(in_force, measured)))
 
 
 @given(st.floats(1, 1000), st.floats(1, 1000), st.lists(st.floats(0, 0.999), max_size=5))

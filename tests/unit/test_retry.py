@@ -498,6 +498,21 @@ def test_calls_go_one_by_one_until_a_readable_answer(
     asyncio.run(go())
 
 
+@pytest.mark.parametrize("make", [stale, stale_check])
+def test_a_stale_signature_opens_nothing(make: Callable[[], AttemptError]) -> None:
+    """Whether the renewed signature is good is seen with one call, too."""
+    rule, seen = first([make()]), []
+
+    def watching(accounts: Sequence[str]) -> Reply | AttemptError:
+        seen.append(line.under_way)
+        return rule(accounts)
+
+    line = Line(watching)
+    asyncio.run(all_at_once(line.leading(), 6))
+    assert seen[:2] == [1, 1]
+    assert line.most == 4
+
+
 def test_those_who_waited_go_together() -> None:
     """The first good answer lets all that waited for it go at once."""
     line = Line(answer)

@@ -1,0 +1,118 @@
+"""The other commands, and what a person sees, through real processes."""
+
+import os
+import pty
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.conftest import CANARY, Double, Ran, assert_no_secret, environment, exporter, read_export, write_ids
+
+Cli = Callable[..., Ran]
+
+
+def test_check_says_in_words_that_all_is_right(run_cli: Cli, double: Double) -> None:
+    """Two calls; what was reached, what is right, and the attribute names."""
+    requests = double.stats()["requests"]
+    ran = run_cli("check", *double.flags, "--attributes", "city,会员等级")
+    assert ran.code == 0
+    assert "are right" in ran.out
+    assert "会员等级" in ran.out
+    assert double.stats()["requests"] == requests + 2
+
+
+def test_check_says_what_to_mend(run_cli: Cli, double: Double) -> None:
+    """A wrong key, identifier, app or attribute is named with its remedy; a host that is not there ends with 75."""
+    app = ["--base-url", double.address, "--sdkappid", "1400000000", "--identifier"]
+    cases: list[tuple[list[str], dict[str, str], int, str]] = [
+        ([*app, "administrator"], {"EXPORTER_SECRET_KEY": "some other key"}, 4, "70009"),
+        ([*app, "nobody"], {}, 4, "60010"),
+        ([*app, "administrator", "--attributes", "city,shoe size"], {}, 4, "shoe size"),
+        (["--base-url", "http://127.0.0.1:9", *app[2:], "administrator"], {}, 75, "127.0.0.1"),
+        (["--region", "atlantis", *app[2:], "administrator"], {}, 2, "atlantis"),
+    ]
+    for flags, env, code, words in cases:
+        ran = run_cli("check", *flags, env=env)
+        assert ran.code == code, ran.err
+        assert words in ran.err
+        assert len(ran.err.strip().splitlines()) == 1
+
+
+def test_the_demo_exports_everybody(run_cli: Cli, tmp_path: Path) -> None:
+    """With nothing set up: people, the double, an export of all of them; and once more over the old one."""
+    for _ in range(2):
+        ran = run_cli("demo", "--people", "3000", env={"EXPORTER_SECRET_KEY": "", "EXPORTER_REGION": "china"})
+        assert ran.code == 0, ran.err
+        made = read_export(tmp_path / "exporter-demo/export")
+        assert made.manifest["input"] == 3000
+        assert made.manifest["refusals"] == 0
+        assert "duckdb" in ran.out
+
+
+def test_version_and_help(run_cli: Cli) -> None:
+    """They answer without any setting; help names every command."""
+    assert run_cli("--version").out.startswith("exporter 0.")
+    ran = run_cli("--help")
+    assert all(name in ran.out for name in ("run", "demo", "check", "simulate", "75"))
+    assert "--shard-rows" in run_cli("run", "--help").out
+
+
+def test_a_terminal_sees_one_line_that_renews_itself(double: Double, tmp_path: Path) -> None:
+    """Accounts, rate and time left, on standard error; the summary stays alone on standard output."""
+    ids = write_ids(tmp_path / "ids.csv", [f"user_{number:05d}" for number in range(20_000)])
+    ours, theirs = pty.openpty()
+    command = exporter("run", str(ids), "--out", str(tmp_path / "export"), *double.flags, "--rate", "100")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment(), text=True)
+    os.close(theirs)
+    seen = b""
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        while True:
+            try:
+                part = terminal.read(65536)
+            except OSError:  # the other side is closed
+                break
+            if not part:
+                break
+            seen += part
+    out = process.stdout.read() if process.stdout else ""
+    process.communicate()
+    assert process.returncode == 0
+    assert b"requests/s" in seen
+    assert b" left" in seen
+    assert b"accounts" in seen
+    assert b"\n" not in seen
+    assert out.startswith("Complete.")
+
+
+def test_no_secret_in_the_process_title(double: Double, tmp_path: Path) -> None:
+    """Neither key nor UserSig is an argument that others on the machine can read."""
+    double.control(latency_ms=[300.0, 300.0])
+    ids = write_ids(tmp_path / "ids.csv", [f"user_{number:05d}" for number in range(2000)])
+    command = exporter("run", str(ids), "--out", str(tmp_path / "export"), *double.flags, "--in-flight", "2")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+    before = double.stats()["requests"]
+    while double.stats()["requests"] < before + 3 and process.poll() is None:
+        time.sleep(0.05)
+    title = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    assert CANARY.encode() in Path(f"/proc/{process.pid}/environ").read_bytes()
+    process.terminate()
+    out, err = process.communicate(timeout=20)
+    assert title
+    assert_no_secret(title + out + err, "title and output")
+
+
+def test_running_twice_at_once_is_refused(double: Double, tmp_path: Path) -> None:
+    """The second run ends with 5 within a second or two, and the first is not disturbed."""
+    double.control(latency_ms=[100.0, 100.0])
+    ids = write_ids(tmp_path / "ids.csv", [f"user_{number:05d}" for number in range(3000)])
+    command = exporter("run", str(ids), "--out", str(tmp_path / "export"), *double.flags, "--in-flight", "2")
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+    while not (tmp_path / "export/.run/journal").exists() and first.poll() is None:
+        time.sleep(0.02)
+    second = subprocess.run(command, capture_output=True, env=environment(), text=True, check=False)
+    first.communicate(timeout=60)
+    assert second.returncode == 5
+    assert f"pid {first.pid}" in second.stderr
+    assert first.returncode == 0
+    assert read_export(tmp_path / "export").manifest["input"] == 3000
