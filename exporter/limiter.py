@@ -22,11 +22,37 @@ from exporter.errors import AttemptError, Verdict
 from exporter.model import ON_SENT, Fetch, Reply
 
 RATE_UNLIMITED = 100_000.0  # calls a second: more than one process can send, so there is nothing to limit
-MARGIN_S = 0.005  # a call may overtake the one before it on the way by this much
 BURST_S = 0.02  # the bucket lets through what this time refills, so that a timer that wakes late costs no rate
 CUT = 0.7
 CLIMB = 0.4
 PACE_MIN = 0.5  # calls a second, however often the service refuses
+
+
+class Margin:
+    """How much longer than its second a token is kept, in seconds: calls may overtake one another on the way.
+
+    Wide while connections are being made, then narrow, and doubled by each refusal; what was learnt fades again. Pure.
+    """
+
+    FIRST_S, LEAST_S, MOST_S = 0.025, 0.008, 0.05
+    WARM_UP_S = 2.0
+    HALF_LIFE_S = 60.0
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+        self._learnt = (0.0, 0.0)  # when, and how much
+
+    def at(self, now: float) -> float:
+        """Return the margin in force."""
+        if self._began is None:
+            self._began = now
+        base = self.FIRST_S if now - self._began < self.WARM_UP_S else self.LEAST_S
+        since, learnt = self._learnt
+        return max(base, learnt * math.exp2((since - now) / self.HALF_LIFE_S))
+
+    def widen(self, now: float) -> None:
+        """Take note of a refusal."""
+        self._learnt = (now, min(self.MOST_S, 2 * self.at(now)))
 
 
 class Pace:
@@ -69,7 +95,8 @@ class Limiter:
         self._bucket = AsyncLimiter(burst, burst / rate)
         self._tokens = max(1, math.floor(rate))
         # Below one call a second the window is longer, and holds one call.
-        self._window_s = max(1.0, 1.0 / rate) + MARGIN_S
+        self._window_s = max(1.0, 1.0 / rate)
+        self._margin = Margin()
         self._waiting = 0  # tokens given whose requests have not left yet
         self._sent: deque[float] = deque(maxlen=self._tokens)  # when, of the last ones
         self._given_at = -math.inf
@@ -89,7 +116,8 @@ class Limiter:
             while (wait_s := self._wait_s(self._clock())) > 0:
                 self._changed.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), None if math.isinf(wait_s) else wait_s)
+                    async with asyncio.timeout(None if math.isinf(wait_s) else wait_s):
+                        await self._changed.wait()
             self._given_at = self._clock()
             self._waiting += 1
             return Token(self)
@@ -103,6 +131,7 @@ class Limiter:
     def slow_down(self) -> None:
         """Slow all calls: the service said that they are too frequent."""
         now = self._clock()
+        self._margin.widen(now)
         recent = sum(1 for _ in takewhile(lambda at: at > now - 1, reversed(self._sent)))
         self._pace.cut(now, float(max(recent, 1)))
 
@@ -114,10 +143,11 @@ class Limiter:
         """Return the seconds until the next token may be given; infinite while all wait for their requests to leave."""
         wait_s = 0.0
         if self._rate < RATE_UNLIMITED:
-            while self._sent and self._sent[0] + self._window_s <= now:
+            kept_s = self._window_s + self._margin.at(now)
+            while self._sent and self._sent[0] + kept_s <= now:
                 self._sent.popleft()
             if self._waiting + len(self._sent) >= self._tokens:
-                wait_s = self._sent[0] + self._window_s - now if self._sent else math.inf
+                wait_s = self._sent[0] + kept_s - now if self._sent else math.inf
         slowed = self._pace.at(now)
         return wait_s if slowed is None else max(wait_s, self._given_at + 1 / slowed - now)
 

@@ -4,6 +4,7 @@ The UserSig travels in the query, and the HTTP library writes whole URLs into it
 ours are made of host, path and a sentence, and raised after the `except` block, where nothing remembers the original.
 """
 
+import asyncio
 import os
 import random
 import ssl
@@ -68,11 +69,12 @@ def _telling_when_sent() -> aiohttp.TraceConfig:
     """The moment at which a request leaves, be it after a handshake; of what the library tells, nothing is kept."""
 
     async def sent(*_: object) -> None:
+        # The library tells it right before it writes headers and body: by the next turn of the loop they have left.
         if on_sent := ON_SENT.get(None):
-            on_sent()
+            asyncio.get_running_loop().call_soon(on_sent)
 
     trace = aiohttp.TraceConfig()
-    trace.on_request_headers_sent.append(sent)
+    trace.on_request_chunk_sent.append(sent)
     return trace
 
 
