@@ -48,6 +48,7 @@ class Attributes:
         self.first = frozenset(first)
         self._exactly = exactly
         self.names: frozenset[str] = self.first
+        self.seen: frozenset[str] = frozenset()
         self.struct = _struct(self.names)
         self.ignored: Counter[str] = Counter()
 
@@ -58,6 +59,8 @@ class Attributes:
         """
         seen = frozenset[str]().union(*rows)
         new = seen - self.names
+        if not seen <= self.seen:
+            self.seen |= seen if not self._exactly else seen & self.first
         if self._exactly:
             self._ignore(new, rows)
             return self.first

@@ -84,6 +84,9 @@ class Progress:
         self.found = 0
         self.reasons: Counter[Reason] = Counter()
         self.share_read: float | None = None
+        self.silence: str | None = None
+        """The last failure of a run that had no readable answer yet."""
+        self._readable = False
 
     @property
     def elapsed_s(self) -> float:
@@ -116,17 +119,26 @@ class Progress:
 
     def answered(self, latency_s: float) -> None:
         """Count a good answer."""
+        self._hear()
         point = self.series.at(self.elapsed_s)
         point.answers += 1
         point.latency_s_sum += latency_s
         point.latency_s_max = max(point.latency_s_max, latency_s)
 
-    def failed(self, code: int | None, *, refused: bool) -> None:
-        """Count a failed attempt by its code; `refused` when the service said "too frequent"."""
+    def failed(self, error: AttemptError) -> None:
+        """Count a failed attempt by its code."""
+        if error.code is not None:
+            self._hear()
+        elif not self._readable:
+            self.silence = str(error)
         errors = self.series.at(self.elapsed_s).errors
-        name = "no answer" if code is None else str(code)
+        name = "no answer" if error.code is None else str(error.code)
         errors[name] = errors.get(name, 0) + 1
-        self.refusals += refused
+        self.refusals += error.verdict is Verdict.SLOW_DOWN
+
+    def _hear(self) -> None:
+        self._readable = True
+        self.silence = None
 
     def retried(self) -> None:
         """Count an attempt that repeats another."""
@@ -163,7 +175,7 @@ def counted(fetch: Fetch, progress: Progress, clock: Callable[[], float]) -> Fet
         try:
             reply = await fetch(accounts)
         except AttemptError as error:
-            progress.failed(error.code, refused=error.verdict is Verdict.SLOW_DOWN)
+            progress.failed(error)
             raise
         progress.answered(clock() - began)
         return reply

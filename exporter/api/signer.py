@@ -50,8 +50,9 @@ class KeySigner:
     def renew(self, refused: str) -> bool:
         """Sign anew unless that has already happened since `refused`; always True."""
         if refused == self._usersig:
-            # Whole seconds: signing twice within one would give the same UserSig, so the new one is dated a second later.
-            self._sign(max(int(self._clock()), self._time) + 1)
+            # Dated at the end of this second: later than the refused one and than its refusal, but never further ahead
+            # of the clock, however often the service refuses.
+            self._sign(max(int(self._clock()) + 1, self._time))
         return True
 
     def _sign(self, time: int) -> None:

@@ -1,12 +1,13 @@
 """The main job: find out what the same command means here, then run, then publish."""
 
 import asyncio
+from pathlib import Path
 from typing import BinaryIO, cast
 
 from exporter.app.job import Job, Outcome, identity_of
 from exporter.app.run import Run
 from exporter.app.service import make_client
-from exporter.errors import OutputError
+from exporter.errors import OutputError, SettingsError
 from exporter.output import folder
 from exporter.output.folder import Folder
 from exporter.output.manifest import Manifest
@@ -18,6 +19,7 @@ async def export(job: Job) -> Outcome:
     """Run the main job. Raises an ExporterError that says why the export is not complete."""
     client = make_client(job.settings)
     source = open_source(job.inputs, _reading(job.settings), standard_input=cast("BinaryIO | None", job.standard_input))
+    _refuse_own_output(job, source)
     with folder.held(job.out) as place:
         if done := await asyncio.to_thread(_settled_before, place, job, source):
             return Outcome(done, asked=False)
@@ -28,10 +30,21 @@ async def export(job: Job) -> Outcome:
             return Outcome(await asyncio.to_thread(run.publish), asked=True)
 
 
+def _refuse_own_output(job: Job, source: Source) -> None:
+    """Refuse an output folder within an input folder, or the other way round: the next run would read its own files."""
+    out = job.out.resolve()
+    read = [Path(given).resolve() for given in job.inputs if Path(given).is_dir()]
+    files = [file.path.resolve() for file in source.files if file.path]
+    if any(out.is_relative_to(given) for given in read) or any(file.is_relative_to(out) for file in files):
+        raise SettingsError(
+            f"{job.out} is part of the input. Choose another --out, so that no run reads what it wrote."
+        )
+
+
 def _reading(settings: Settings) -> Reading:
     return Reading(
         column=settings.column,
-        header=settings.header,
+        header=not settings.no_header,
         delimiter=settings.delimiter,
         encoding=settings.encoding,
         allow_empty=settings.allow_empty,

@@ -12,7 +12,7 @@ from exporter import __version__
 from exporter.api.client import Client
 from exporter.app.job import Job, identity_of
 from exporter.batching import BATCH_ACCOUNTS_MAX, Planner, Shard
-from exporter.errors import ServiceRefusal
+from exporter.errors import ServiceRefusal, ServiceUnreachable
 from exporter.flatten import Attributes
 from exporter.limiter import Limiter, limited
 from exporter.model import Batch, Fetch, Reply
@@ -61,6 +61,8 @@ class Run:
                     on_batch=self._known.start,
                     on_reply=self._replied,
                 )
+        if job.progress.silence:
+            raise ServiceUnreachable(f"there was no readable answer at all: {job.progress.silence}")
         for sentence in self._source.warnings:
             job.warn(sentence)
         if settings.max_missing is not None:
@@ -81,6 +83,7 @@ class Run:
             exporter=__version__,
             schema=manifest.schema_rows(columns),
             ignored_attributes=dict(sorted(self._attributes.ignored.items())),
+            absent_attributes=sorted({*(settings.attribute_names or ()), *settings.types} - self._attributes.seen),
             settings=settings.public(),
             fingerprint=identity.fingerprint,
             fingerprint_of=identity.parts,
@@ -102,7 +105,7 @@ class Run:
         clock = asyncio.get_running_loop().time
         # Outermost first: a retry is a new attempt, and every attempt pays one token.
         paced = limited(counted(call, progress, clock), self._limiter)
-        first_alone = leading(paced, clock=clock, unreachable_s_max=UNREACHABLE_S_MAX, on_retry=progress.retried)
+        first_alone = leading(paced, clock=clock, unreachable_s_max=UNREACHABLE_S_MAX)
         policy = Policy(slow_s_max=settings.outage_max * 60)
         return retrying(first_alone, policy, jitter=random.random, on_retry=progress.retried)
 

@@ -36,7 +36,11 @@ def with_settings(command: Callable[..., int]) -> Callable[..., int]:
         return command(**values, settings=settings)
 
     config = _parameter(
-        "config", Path, typer.Option("--config", help="A TOML file of settings; flags and environment win over it.")
+        "config",
+        Path,
+        typer.Option(
+            "--config", envvar="EXPORTER_CONFIG", help="A TOML file of settings; flags and environment win over it."
+        ),
     )
     parameters = [*own, *ours.values(), config]
     wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # what the library reads
@@ -49,12 +53,11 @@ def _flag(name: str) -> inspect.Parameter:
     field = Settings.model_fields[name]
     flag = f"--{name.replace('_', '-')}"
     switch = isinstance(field.default, bool)
-    declared = f"--no-{name}" if field.default is True else flag
     shown = (
         "" if switch or field.default in (None, {}) else f" [default: {getattr(field.default, 'text', field.default)}]"
     )
     option = typer.Option(
-        f" /{declared}" if field.default is True else declared,
+        flag,
         help=f"{field.description}{shown}",
         show_default=False,
         metavar=None if switch else name.rpartition("_")[2].upper(),

@@ -30,9 +30,9 @@ def run(
     inputs: Annotated[
         list[str], typer.Argument(help="CSV or Parquet files, folders, globs; - for standard input.", metavar="INPUT…")
     ],
-    out: Annotated[Path, typer.Option("--out", help="The folder that will hold the export.")],
+    out: Annotated[Path, typer.Option("--out", envvar="EXPORTER_OUT", help="The folder that will hold the export.")],
     settings: Settings,
-    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,  # noqa: FBT002 - a flag
+    json: Annotated[bool, typer.Option("--json", envvar="EXPORTER_JSON", help="Print the summary as JSON.")] = False,  # noqa: FBT002 - a flag
 ) -> int:
     """Export the attributes of every account in INPUT to Parquet files in OUT."""
     outcome = carry_out(inputs, out, settings)
@@ -111,9 +111,7 @@ def summary(outcome: "Outcome", out: Path) -> str:
     if made.ids_with_outer_spaces:
         notes.append(f"{made.ids_with_outer_spaces:,} ids have spaces around them; --strip removes these")
     notes += [f"{name} was not chosen; {number:,} accounts have it" for name, number in made.ignored_attributes.items()]
-    columns = {row.get("attribute") for row in made.schema}
-    typed: Any = made.settings.get("types")
-    notes += [f"no account has {name}, which --types names" for name in (typed or {}) if name not in columns]
+    notes += [f"no account has {name}, which --attributes or --types names" for name in made.absent_attributes]
     return "\n".join(
         [
             "Complete.",

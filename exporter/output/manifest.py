@@ -35,6 +35,7 @@ class Manifest:
     schema: Sequence[Mapping[str, str]]
     bad_values: Mapping[str, int]
     ignored_attributes: Mapping[str, int]
+    absent_attributes: Sequence[str]
     settings: Mapping[str, object]
     fingerprint: str
     fingerprint_of: Mapping[str, object]
@@ -76,9 +77,8 @@ def read(folder: Path) -> Manifest:
 
 def _well_formed(found: Manifest) -> bool:
     declared: dict[str, Any] = {item.name: get_origin(item.type) or item.type for item in fields(Manifest)}
-    return all(
-        isinstance(getattr(found, name), (int, float) if kind is float else kind) for name, kind in declared.items()
-    )
+    kinds: dict[Any, Any] = {float: (int, float), Sequence: list, Mapping: dict}
+    return all(isinstance(getattr(found, name), kinds.get(kind, kind)) for name, kind in declared.items())
 
 
 def totals(shards: Sequence[ShardFacts]) -> dict[str, Any]:

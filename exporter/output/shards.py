@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from exporter.batching import Shard
+from exporter.errors import SettingsError
 from exporter.flatten import Array, Attributes, arrow_schema, texts, typed
 from exporter.model import Batch, Rejection, Reply
 from exporter.output import files, memory
@@ -143,7 +144,13 @@ class ShardWriter:
         memory.give_back()
 
     def _written(self, shard: Shard, answers: _Answers) -> ShardFacts:
-        accounts, columns = _in_input_order(shard, answers)
+        try:
+            accounts, columns = _in_input_order(shard, answers)
+        except pa.ArrowInvalid:
+            raise SettingsError(
+                f"shard {shard.number} has more than 2 GiB of text in one column."
+                " Run again with --restart and a smaller --shard-rows."
+            ) from None
         names = sorted(answers.names | self._attributes.first)
         data = typed(accounts, columns, self._layout.columns(names))
         rejects = _rejects(shard, answers.rejected)

@@ -1,7 +1,8 @@
 """Where settings come from: flags over environment over file, every mistake named in one line."""
 
 import difflib
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 from exporter.errors import SettingsError
 from exporter.settings.model import SECRETS, Settings
 
+PREFIX = "EXPORTER_"
+ELSEWHERE = ("OUT", "CONFIG", "JSON")  # variables of flags that are no settings
 EXCLUSIVE = ("region", "base_url")  # two names for one thing: what wins over one of them wins over both
 
 
@@ -21,6 +24,7 @@ def load(config: Path | None = None, /, **flags: object) -> Settings:
     """
     merged: dict[str, object] = {}
     given = {name: value for name, value in flags.items() if value is not None}
+    _refuse_misspelt(os.environ)
     for layer in (_file(config) if config else {}, EnvSettingsSource(Settings)(), given):
         if any(name in layer for name in EXCLUSIVE):
             merged = {name: value for name, value in merged.items() if name not in EXCLUSIVE}
@@ -48,6 +52,14 @@ def _file(config: Path) -> dict[str, Any]:
             f"{config}: {secret} is a secret: give it as EXPORTER_{secret.upper()}, or name a secret_key_file."
         )
     return values
+
+
+def _refuse_misspelt(environment: Iterable[str]) -> None:
+    """Refuse variables that are nearly a setting; others may be somebody else's (EXPORTER_SERVICE_HOST)."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {f"{PREFIX}{name}" for name in ELSEWHERE}
+    for name in environment:
+        if name.startswith(PREFIX) and name not in known and (near := difflib.get_close_matches(name, known, 1, 0.85)):
+            raise SettingsError(f"{name} in the environment is no setting; did you mean {near[0]}?")
 
 
 def _reason(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """Every setting, described once: flags, variables, file keys and their help are made from this."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -9,16 +10,15 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from exporter.api.regions import host_of
 from exporter.errors import SettingsError
 from exporter.settings.secret import read_secret
-from exporter.settings.values import Accounts, Delimiter, Encoding, Limit, Names, Share, Types
+from exporter.settings.values import AUTO, Accounts, Delimiter, Encoding, Limit, Names, Share, Types
 
-AUTO = "auto"
 SECRETS = frozenset({"secret_key", "usersig"})
 
 # Settings that shape the bytes of an export: with the input and the versions, they are its fingerprint.
 SHAPING = (
     "sdkappid",
     "column",
-    "header",
+    "no_header",
     "delimiter",
     "encoding",
     "strip",
@@ -45,7 +45,7 @@ class Settings(BaseSettings):
         default=None,
         description="The column with the account ids; else account_id, or in Parquet the only column. With --no-header its number.",
     )
-    header: bool = Field(default=True, description="The CSV files have no header line.")
+    no_header: bool = Field(default=False, description="The CSV files have no header line.")
     delimiter: Delimiter = Field(
         default=",", description="What separates the columns of a CSV file; tab is a word for the tab."
     )
@@ -111,10 +111,8 @@ class Settings(BaseSettings):
             raise ValueError("--region and --base-url name the same thing: give one of them")
         if self.usersig and (self.secret_key or self.secret_key_file):
             raise ValueError("a key and a ready UserSig exclude each other: unset EXPORTER_USERSIG or the key")
-        if self.attributes is not None and len(set(self.attributes)) < len(self.attributes):
-            raise ValueError("--attributes names one attribute twice")
-        if self.delimiter in '"\r\n':
-            raise ValueError("--delimiter cannot be a quote or a line end")
+        if self.no_header and self.column is not None and not re.fullmatch("[1-9][0-9]{0,5}", self.column):
+            raise ValueError(f"--column {self.column}: with --no-header it is the number of the field, from 1")
         return self
 
     @classmethod

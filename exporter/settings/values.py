@@ -12,6 +12,11 @@ from pydantic_settings import NoDecode
 
 from exporter.schema import PARSERS
 
+AUTO = "auto"
+NO_ENCODINGS = frozenset(
+    {"idna", "punycode", "raw_unicode_escape", "raw-unicode-escape", "unicode_escape", "unicode-escape"}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
@@ -35,19 +40,30 @@ def _share(value: object) -> object:
     """Turn `5%` into 0.05."""
     if not isinstance(value, str):
         return value
-    if not value.endswith("%"):
+    if not re.fullmatch(r"\d+(\.\d+)?%", value) or float(value[:-1]) > 100:  # noqa: PLR2004 - percent
         raise ValueError(f"{value!r} is no share; write it like 5%")
     return float(value[:-1]) / 100
 
 
 def _names(value: object) -> object:
-    """Split `a,b,c`; a list stays as it is."""
-    return tuple(name for name in value.split(",") if name) if isinstance(value, str) else value
+    """Split `a,b,c`, without the spaces around the commas; a list stays as it is."""
+    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+    if isinstance(names, (list, tuple)):
+        if not names or "" in names:
+            raise ValueError("an attribute needs a name; write a,b,c")
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"{twice!r} stands there twice")
+        if AUTO in names and len(names) > 1:
+            raise ValueError(f"{AUTO} stands alone, or give the names")
+    return names
 
 
 def _types(value: object) -> object:
     """Turn `level=int64,vip=bool` into a table; a table stays as it is."""
-    table = dict(_pair(item) for item in value.split(",") if item) if isinstance(value, str) else value
+    pairs = [_pair(item.strip()) for item in value.split(",") if item.strip()] if isinstance(value, str) else []
+    table = dict(pairs) if isinstance(value, str) else value
+    if len(pairs) > len(dict(pairs)):
+        raise ValueError("an attribute is named twice")
     if isinstance(table, Mapping):
         for name, type_name in table.items():
             if type_name not in PARSERS:
@@ -65,14 +81,21 @@ def _pair(item: str) -> tuple[str, str]:
 
 
 def _delimiter(value: object) -> object:
-    return {"tab": "\t", "\\t": "\t"}.get(value, value) if isinstance(value, str) else value
+    delimiter = {"tab": "\t", "\\t": "\t"}.get(value, value) if isinstance(value, str) else value
+    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
+        raise ValueError("is one character, such as ; or tab, and neither a quote nor a line end")
+    return delimiter
 
 
 def _encoding(value: str) -> str:
+    """Name an encoding of text files: Python also knows codecs that are none, such as base64 or punycode."""
     try:
-        return codecs.lookup(value).name
-    except LookupError:
-        raise ValueError(f"there is no encoding {value!r}; try utf-8, latin-1, utf-16 or gb18030") from None
+        known = codecs.lookup(value)
+        if b"\x00".decode(known.name, "replace").encode(known.name, "replace") and known.name not in NO_ENCODINGS:
+            return known.name
+    except (LookupError, TypeError, ValueError):
+        pass
+    raise ValueError(f"there is no encoding {value!r}; try utf-8, latin-1, utf-16 or gb18030")
 
 
 def _limit(value: object) -> object:
@@ -81,7 +104,7 @@ def _limit(value: object) -> object:
 
 Names = Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_names)]
 Types = Annotated[dict[str, str], NoDecode, BeforeValidator(_types)]
-Delimiter = Annotated[str, BeforeValidator(_delimiter), Field(min_length=1, max_length=1)]
+Delimiter = Annotated[str, BeforeValidator(_delimiter)]
 Encoding = Annotated[str, BeforeValidator(_encoding)]
 Share = Annotated[Annotated[float, Field(ge=0, le=1)] | None, BeforeValidator(_share)]
-Accounts = Annotated[Limit, BeforeValidator(_limit)]
+Accounts = Annotated[Limit, NoDecode, BeforeValidator(_limit)]

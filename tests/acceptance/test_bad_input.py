@@ -172,6 +172,29 @@ def test_many_files_are_one_input(run_cli: Cli, double: Double, tmp_path: Path) 
     assert json.loads(ran.out)["duplicates"] == 3
 
 
+def test_a_run_never_reads_what_it_wrote(run_cli: Cli, double: Double, tmp_path: Path) -> None:
+    """An output folder within the input is refused before anything is asked, and so is an input within the output."""
+    (tmp_path / "ids").mkdir()
+    write_ids(tmp_path / "ids/a.csv", ["user_1"])
+    for inputs, out in (("ids", "ids/export"), ("ids/a.csv", "ids"), ("ids", "ids")):
+        ran = run_cli("run", inputs, "--out", out, *double.flags)
+        assert ran.code == 2
+        assert "part of the input" in ran.err
+    assert not (tmp_path / "ids/export").exists()
+
+
+def test_a_name_that_nobody_has_is_told(run_cli: Cli, double: Double, tmp_path: Path) -> None:
+    """A misspelt attribute gives a column of nulls, and a note that says so."""
+    write_ids(tmp_path / "ids.csv", ["user_1", "user_2", "user_3", "user_5"])
+    ran = run_cli(
+        "run", "ids.csv", "--out", "export", *double.flags, "--attributes", "citty,city", "--types", "lvel=int64"
+    )
+    assert ran.code == 0
+    assert "no account has citty" in ran.out
+    assert "no account has lvel" in ran.out
+    assert "no account has city," not in ran.out
+
+
 def test_surrounding_spaces_are_told_and_can_be_removed(run_cli: Cli, double: Double, tmp_path: Path) -> None:
     """They are kept unless --strip says otherwise, and never silently."""
     write_ids(tmp_path / "ids.csv", [" user_1", "user_1 ", "user_1"])

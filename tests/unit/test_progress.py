@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from exporter.errors import AttemptError, Verdict
 from exporter.model import Reason, Rejection, Reply
 from exporter.progress import SERIES_POINTS_MAX, Progress, Series
 
@@ -84,11 +85,11 @@ def test_attempts_are_counted_where_they_fall() -> None:
     clock = Clock()
     progress = Progress(clock)
     progress.started()
-    progress.failed(60007, refused=True)
+    progress.failed(AttemptError("slow", verdict=Verdict.SLOW_DOWN, code=60007))
     progress.retried()
     clock.now += 2.5
     progress.started()
-    progress.failed(None, refused=False)
+    progress.failed(AttemptError("no answer", verdict=Verdict.RETRY))
     progress.started()
     progress.answered(0.25)
     progress.answered(0.75)
