@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -17,6 +17,7 @@ from exporter.api.codes import look_up, said, sentence
 from exporter.errors import AttemptError, Verdict
 from exporter.model import Reason, Rejection, Reply
 
+CODE_LIMIT = 2**31
 EXCERPT_CHARS_MAX = 60
 
 _PLAIN = frozenset({str, type(None)})
@@ -93,7 +94,7 @@ def _document(body: bytes) -> _Object:
         start = f"begins with {ascii(body[:EXCERPT_CHARS_MAX])[1:][:80]}" if body else "is empty"
         raise _malformed(f"it is no JSON object but {start}")
     code = document.get("ErrorCode")
-    if type(code) is not int:
+    if not _is_code(code):
         raise _malformed("it has no integer ErrorCode")
     if code != 0:
         row = look_up(code)
@@ -130,7 +131,7 @@ def _errors(document: _Object, wanted: frozenset[str]) -> dict[str, Rejection]:
     items = [] if listed is None else _items(listed, "ErrorList")
     for account, item in zip(_accounts(items, wanted, "ErrorList"), items, strict=True):
         code = item.get("ErrorCode")
-        if type(code) is not int:
+        if not _is_code(code):
             raise _malformed(f"ErrorList gives no integer ErrorCode for {_quoted(account)}")
         rejection = _rejection(code, item.get("ErrorInfo"))
         if errors.setdefault(account, rejection) != rejection:
@@ -140,8 +141,14 @@ def _errors(document: _Object, wanted: frozenset[str]) -> dict[str, Rejection]:
 
 def _rejection(code: int, error_info: object) -> Rejection:
     """The service has no attributes for an account: for good, or EXHAUSTED if the passing error never passes."""
-    passing = look_up(code).verdict in (Verdict.RETRY, Verdict.SLOW_DOWN)
+    row = look_up(code)
+    passing = row.known and row.verdict in (Verdict.RETRY, Verdict.SLOW_DOWN)
     return Rejection(Reason.EXHAUSTED if passing else Reason.UNKNOWN_ACCOUNT, code, said(error_info))
+
+
+def _is_code(code: object) -> TypeGuard[int]:
+    """Tell a code from a truth value, and from a number that no table of codes could hold."""
+    return type(code) is int and abs(code) < CODE_LIMIT
 
 
 def _items(listed: Any, name: str) -> list[_Object]:
