@@ -118,6 +118,15 @@ async def read_ahead(lists: Generator[Sequence[T], None, None]) -> AsyncGenerato
         reader.shutdown(wait=False)
 
 
+async def abandonable(call: Callable[[], T]) -> T:
+    """Run a blocking call in a thread of its own, which nobody waits for when this is cancelled."""
+    thread = ThreadPoolExecutor(1, "abandonable")
+    try:
+        return await asyncio.get_running_loop().run_in_executor(thread, call)
+    finally:
+        thread.shutdown(wait=False)
+
+
 class KnownCheck:
     """Stop a run whose first thousand accounts are mostly unknown to the service: wrong app, or wrong column."""
 

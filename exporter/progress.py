@@ -84,6 +84,8 @@ class Progress:
         self.found = 0
         self.reasons: Counter[Reason] = Counter()
         self.share_read: float | None = None
+        self.planned = 0
+        """Accounts in all batches planned so far, asked or not."""
         self.silence: str | None = None
         """The last failure of a run that had no readable answer yet."""
         self._readable = False
@@ -160,10 +162,10 @@ class Progress:
         return (self.requests - requests) / span_s, (self.settled - settled) / span_s
 
     def left_s(self) -> float | None:
-        """Estimate the seconds left from the share of the input that was read, or None while nothing is known."""
-        if not self.share_read:
+        """Estimate the seconds left: what the input holds by the share read, at the pace so far; None while unknown."""
+        if not self.share_read or not self.settled:
             return None
-        return self.elapsed_s * (1 - self.share_read) / self.share_read
+        return max(0.0, self.planned / self.share_read - self.settled) * self.elapsed_s / self.settled
 
 
 def counted(fetch: Fetch, progress: Progress, clock: Callable[[], float]) -> Fetch:

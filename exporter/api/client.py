@@ -5,6 +5,7 @@ ours are made of host, path and a sentence, and raised after the `except` block,
 """
 
 import asyncio
+import errno
 import os
 import random
 import ssl
@@ -22,7 +23,7 @@ from exporter.api.codes import look_up_status
 from exporter.api.regions import base_url_of
 from exporter.api.signer import Signer
 from exporter.api.wire import parse_names, parse_reply, query, request_body
-from exporter.errors import AttemptError, SettingsError, Verdict
+from exporter.errors import AttemptError, ExporterError, MachineError, SettingsError, Verdict
 from exporter.model import ON_SENT, Reply
 
 ATTRS_PATH = "/v4/all_member_push/im_get_attr"
@@ -157,7 +158,7 @@ class Client:
                 status = response.status
                 answer = await self._body(response) if status == HTTPStatus.OK else b""
         except (aiohttp.ClientError, OSError) as error:
-            failure = self._failure(path, error)
+            failure: ExporterError = self._failure(path, error)
         else:
             if status == HTTPStatus.OK and answer is not None:
                 return answer
@@ -174,7 +175,10 @@ class Client:
                 return None
         return bytes(body)
 
-    def _failure(self, path: str, error: Exception) -> AttemptError:
+    def _failure(self, path: str, error: Exception) -> AttemptError | MachineError:
+        inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+        if isinstance(inner, OSError) and inner.errno in {errno.EMFILE, errno.ENFILE}:
+            return MachineError("too many open files. Raise the limit (ulimit -n), or lower --in-flight.")
         row = next(row for row in _FAILURES if isinstance(error, row.kind))
         words = row.words.format(connect_timeout_s=self.connect_timeout_s, timeout_s=self.timeout_s)
         return AttemptError(f"{self._place(path)}: {words}{_detail(error)}.", verdict=row.verdict)

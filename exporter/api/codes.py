@@ -4,6 +4,7 @@ Sources: "Error Codes", "RESTful API Overview" and "Getting User Attributes" of 
 `V2TIMErrorCode.h`. The service answers HTTP 200 to everything but network failures, so these codes carry the meaning.
 """
 
+import re
 from dataclasses import dataclass
 
 from exporter.errors import Verdict
@@ -12,6 +13,8 @@ RETRY, SLOW_DOWN, RESIGN = Verdict.RETRY, Verdict.SLOW_DOWN, Verdict.RESIGN
 SPLIT, ACCOUNT, FATAL = Verdict.SPLIT, Verdict.ACCOUNT, Verdict.FATAL
 
 SAID_CHARS_MAX = 200
+ECHO_CHARS_MAX = 10_000
+_LIKE_USERSIG = re.compile(r"usersig=[^&\s\"']+|[A-Za-z0-9*_%+/=-]{60,}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +207,9 @@ def said(error_info: object) -> str | None:
     """The service's own words fit to show: at most 200 characters, none of them a control character; None for none."""
     if not isinstance(error_info, str):
         return None
-    shown = "".join(char if char.isprintable() else " " for char in error_info[:SAID_CHARS_MAX])
+    # Gateways echo requests, in any spelling: whatever is as long as a UserSig is not shown.
+    covered = _LIKE_USERSIG.sub("***", error_info[:ECHO_CHARS_MAX])
+    shown = "".join(char if char.isprintable() else " " for char in covered[:SAID_CHARS_MAX])
     return shown.strip() or None
 
 

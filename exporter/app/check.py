@@ -4,7 +4,7 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from exporter.app.service import make_client
-from exporter.errors import AttemptError, ServiceRefusal, ServiceUnreachable
+from exporter.errors import AttemptError, ServiceRefusal, ServiceUnreachable, Verdict
 from exporter.settings import Settings
 
 T = TypeVar("T")
@@ -37,6 +37,10 @@ async def _asked_once(call: Awaitable[T]) -> T:
     try:
         return await call
     except AttemptError as error:
-        if error.code is None:
-            raise ServiceUnreachable(f"no usable answer: {error}") from None
+        if error.verdict in {Verdict.RETRY, Verdict.SLOW_DOWN} or (
+            error.code is None and error.verdict is Verdict.SPLIT
+        ):
+            raise ServiceUnreachable(
+                f"no usable answer; check the address and try again in a moment: {error}"
+            ) from None
         raise ServiceRefusal(str(error), code=error.code) from None

@@ -1,6 +1,8 @@
 """The main job: find out what the same command means here, then run, then publish."""
 
 import asyncio
+import re
+import threading
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -8,9 +10,11 @@ from exporter.app.job import Job, Outcome, identity_of
 from exporter.app.run import Run
 from exporter.app.service import make_client
 from exporter.errors import OutputError, SettingsError
+from exporter.model import ANSWERS
 from exporter.output import folder
 from exporter.output.folder import Folder
 from exporter.output.manifest import Manifest
+from exporter.pipeline import abandonable, judge_absent
 from exporter.settings import Settings
 from exporter.source import Reading, Source, open_source
 
@@ -21,17 +25,36 @@ async def export(job: Job) -> Outcome:
     source = open_source(job.inputs, _reading(job.settings), standard_input=cast("BinaryIO | None", job.standard_input))
     _refuse_own_output(job, source)
     with folder.held(job.out) as place:
+        if job.standard_input and place.is_complete() and not job.settings.overwrite:
+            # Whether it is the same input shows only when all of it was read. Nobody waits for that read at the end.
+            await abandonable(job.standard_input.drain)
         if done := await asyncio.to_thread(_settled_before, place, job, source):
             return Outcome(done, asked=False)
         place.begin(identity_of(job, source).parts)
         async with client:
             run = Run(job, source, place, client)
             await run.carry()
-            return Outcome(await asyncio.to_thread(run.publish), asked=True)
+            return Outcome(await _published(run), asked=True)
+
+
+async def _published(run: Run) -> Manifest:
+    """Publish in a thread, which holds the folder until it is through: a signal ends it between two shards, or not at all."""
+    stop = threading.Event()
+    publishing = asyncio.ensure_future(asyncio.to_thread(run.publish, stop))
+    try:
+        made = await asyncio.shield(publishing)
+    except asyncio.CancelledError:
+        stop.set()
+        made = await publishing  # where it was too late to stop, the export is complete
+    if made is None:
+        raise asyncio.CancelledError
+    return made
 
 
 def _refuse_own_output(job: Job, source: Source) -> None:
-    """Refuse an output folder within an input folder, or the other way round: the next run would read its own files."""
+    """Refuse an output folder that is no local folder, or part of the input: the next run would read its own files."""
+    if str(job.out) == "." or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(job.out)):  # what a path makes of "", s3://…
+        raise SettingsError(f"--out {str(job.out)!r}: name a folder of this machine that is to hold the export.")
     out = job.out.resolve()
     read = [Path(given).resolve() for given in job.inputs if Path(given).is_dir()]
     files = [file.path.resolve() for file in source.files if file.path]
@@ -68,14 +91,20 @@ def _settled_before(place: Folder, job: Job, source: Source) -> Manifest | None:
             found = f"{place.out} holds an unfinished run of another export"
             identity_of(job, source).refuse_other(unfinished, found, "--restart")
         return None
+    place.refuse_foreign(overwrite=settings.overwrite)
     if settings.overwrite and not finished_now:
         return None
     done = place.completed()
     if done is None:
-        place.refuse_foreign()
         return None
-    if job.standard_input:
-        job.standard_input.drain()
+    if pipe := next((file.name for file in source.files if file.path and file.bytes is None), None):
+        raise OutputError(
+            f"{place.out} holds a complete export, and {pipe} is a pipe: nobody can tell whether it gives the same ids."
+            " Choose another --out, or give --overwrite to begin anew."
+        )
     found = f"{place.out} holds a complete export of something else"
     identity_of(job, source, read=True).refuse_other(done.fingerprint_of, found, "--overwrite")
+    if settings.max_missing is not None:
+        absent = sum(done.rejects_by_reason.get(reason, 0) for reason in ANSWERS)
+        judge_absent(absent, done.rows + absent, settings.max_missing)
     return done

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import random
+import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -68,15 +69,17 @@ class Run:
         if settings.max_missing is not None:
             judge_absent(job.progress.absent, job.progress.found + job.progress.absent, settings.max_missing)
 
-    def publish(self) -> Manifest:
-        """Make the export visible; returns its manifest. Raises MachineError."""
+    def publish(self, stop: threading.Event) -> Manifest | None:
+        """Make the export visible; returns its manifest, or None when it was stopped before. Raises MachineError."""
         from exporter.output.assemble import assemble  # needed once, at the end: not before the first request
 
         settings = self._job.settings
         self._shards.sort(key=lambda facts: facts.number)
         columns = self._layout.columns(self._attributes.names)
         drop = settings.duplicates == "drop"
-        shards = assemble(self._place.run, self._shards, columns, drop_duplicates=drop)
+        shards = assemble(self._place.run, self._shards, columns, drop_duplicates=drop, stop=stop)
+        if stop.is_set():
+            return None
         progress, identity = self._job.progress, identity_of(self._job, self._source, read=True)
         made = Manifest(
             format=manifest.FORMAT,
@@ -105,7 +108,7 @@ class Run:
         clock = asyncio.get_running_loop().time
         # Outermost first: a retry is a new attempt, and every attempt pays one token.
         paced = limited(counted(call, progress, clock), self._limiter)
-        first_alone = leading(paced, clock=clock, unreachable_s_max=UNREACHABLE_S_MAX)
+        first_alone = leading(paced, clock=clock, unreachable_s_max=UNREACHABLE_S_MAX, on_retry=progress.retried)
         policy = Policy(slow_s_max=settings.outage_max * 60)
         return retrying(first_alone, policy, jitter=random.random, on_retry=progress.retried)
 
@@ -121,11 +124,13 @@ class Run:
         return list(reply.found["the app"])
 
     def _planned(self) -> Generator[list[Batch | Shard], None, None]:
-        settings = self._job.settings
+        settings, progress = self._job.settings, self._job.progress
         planner = Planner(shard_rows=settings.shard_rows, strip=settings.strip, keep=settings.duplicates == "keep")
         for chunk in self._source.chunks():
-            yield planner.add(chunk)
-            self._job.progress.share_read = chunk.share
+            events = planner.add(chunk)
+            progress.planned += sum(len(event.accounts) for event in events if isinstance(event, Batch))
+            progress.share_read = chunk.share
+            yield events
         yield planner.finish()
 
     def _durable(self, facts: ShardFacts) -> None:

@@ -28,7 +28,7 @@ def make_client(settings: Settings) -> Client:
 
 def _signer(settings: Settings, sdkappid: int, identifier: str) -> Signer:
     if settings.usersig:
-        return ReadySigner(settings.usersig.get_secret_value())
+        return ReadySigner(settings.usersig.get_secret_value().strip())
     if key := settings.key():
         return KeySigner(sdkappid, identifier, key, clock=time.time)
     raise SettingsError(

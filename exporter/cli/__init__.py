@@ -1,8 +1,8 @@
 """The command line: one file per command; flags become Settings, errors become exit codes. The only place that prints."""
 
+import contextlib
 import os
 import sys
-import threading
 from typing import Annotated
 
 import typer
@@ -10,7 +10,7 @@ import typer
 from exporter import __version__
 from exporter.cli import check, demo, run, simulate
 from exporter.cli.exits import exit_code
-from exporter.cli.flags import ending, with_settings
+from exporter.cli.flags import SERVICE, ending, with_settings
 
 app = typer.Typer(
     name="exporter",
@@ -24,7 +24,7 @@ app = typer.Typer(
 )
 app.command("run", epilog=run.EPILOG)(ending(with_settings(run.run)))
 app.command("demo")(ending(demo.demo))
-app.command("check", epilog=run.EPILOG)(ending(with_settings(check.check)))
+app.command("check", epilog=run.EPILOG)(ending(with_settings(check.check, (*SERVICE, "attributes"))))
 app.command("simulate")(ending(simulate.simulate))
 
 
@@ -46,9 +46,8 @@ def _root(
 def main() -> None:
     """Run a command; always ends the process with one of the exit codes above."""
     code = exit_code(app)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if threading.active_count() > 1:
-        # A read from a pipe that gives nothing cannot be interrupted; everything that had to be kept is on disk.
-        os._exit(code)
-    sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    # At once: a read from a pipe that gives nothing cannot be interrupted, and everything to be kept is on disk.
+    os._exit(code)

@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import os
 import re
+import shutil
 import sys
 from collections.abc import AsyncIterator
+from typing import TextIO
 
 from exporter.progress import Progress
 
@@ -29,13 +32,26 @@ def redacted(text: str) -> str:
 
 
 def say(sentence: str) -> None:
-    """Tell the person who runs the command something, on standard error."""
-    print(redacted(sentence), file=sys.stderr, flush=True)
+    """Tell the person who runs the command something, on standard error. A log that cannot be written stops no run."""
+    _write(sys.stderr, f"{redacted(sentence)}\n")
 
 
 def show(text: str) -> None:
-    """Print a result, on standard output."""
-    print(redacted(text), flush=True)
+    """Print a result, on standard output; where that fails, say so: the result itself stands on disk."""
+    if sys.stdout is not None and not _write(sys.stdout, f"{redacted(text)}\n"):
+        say("Standard output could not be written to: what it would have said is lost, nothing else.")
+
+
+def _write(stream: TextIO | None, text: str) -> bool:
+    if stream is None:  # closed by whoever started us
+        return False
+    shown = text.encode(stream.encoding or "utf-8", "backslashreplace").decode(stream.encoding or "utf-8")
+    try:
+        stream.write(shown)
+        stream.flush()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def duration(seconds: float) -> str:
@@ -56,10 +72,9 @@ def line(progress: Progress) -> str:
         parts.append(f"{progress.retries:,} retries")
     if progress.refusals:
         parts.append(f"{progress.refusals:,} refused")
-    if progress.share_read is not None:
-        parts.append(f"{progress.share_read:.0%} read")
     left = progress.left_s()
     if left is not None:
+        parts.append(f"{progress.elapsed_s / max(progress.elapsed_s + left, 1e-9):.0%}")
         parts.append(f"{duration(left)} left")
     return ", ".join(parts)
 
@@ -67,7 +82,7 @@ def line(progress: Progress) -> str:
 @contextlib.asynccontextmanager
 async def watched(progress: Progress) -> AsyncIterator[None]:
     """Show the state of a run while it lasts: a line that renews itself on a terminal, plain lines elsewhere."""
-    terminal = sys.stderr.isatty()
+    terminal = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     task = asyncio.create_task(_tick(progress, terminal=terminal), name="progress line")
     try:
         yield
@@ -76,14 +91,14 @@ async def watched(progress: Progress) -> AsyncIterator[None]:
         with contextlib.suppress(asyncio.CancelledError):
             await task
         if terminal:
-            sys.stderr.write("\r\x1b[K")
+            _write(sys.stderr, "\r\x1b[K")
 
 
 async def _tick(progress: Progress, *, terminal: bool) -> None:
     while True:
         await asyncio.sleep(TERMINAL_TICK_S if terminal else LOG_TICK_S)
         if terminal:
-            sys.stderr.write(f"\r\x1b[K{line(progress)}")
-            sys.stderr.flush()
+            width = shutil.get_terminal_size().columns - 1
+            _write(sys.stderr, f"\r\x1b[K{redacted(line(progress))[:width]}")
         else:
             say(line(progress))

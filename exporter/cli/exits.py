@@ -1,7 +1,6 @@
 """What each way to end means to the shell: one table, and the only place where an error is printed."""
 
 import signal
-import sys
 import traceback
 from collections.abc import Mapping
 
@@ -33,7 +32,7 @@ class Stopped(Exception):  # noqa: N818 - no error: somebody asked for it
         self.number = number
 
 
-def exit_code(app: typer.Typer) -> int:  # noqa: PLR0911 - one return for each way to end
+def exit_code(app: typer.Typer) -> int:
     """Run the command line and say how it ended; an error is one line on standard error, never a traceback."""
     try:
         app()
@@ -46,10 +45,8 @@ def exit_code(app: typer.Typer) -> int:  # noqa: PLR0911 - one return for each w
         return SIGNAL_CODES[stopped.number]
     except KeyboardInterrupt:
         return SIGNAL_CODES[signal.SIGINT]
-    except BrokenPipeError:
-        return BUG
     except Exception:  # noqa: BLE001 - a bug of ours: told with its traceback, and without a secret
-        sys.stderr.write(redacted(traceback.format_exc()))
-        say("This is a bug in exporter. Nothing was published; please report it with the lines above.")
+        say(redacted(traceback.format_exc()))
+        say("This is a bug in exporter: please report it with the lines above. _SUCCESS tells whether OUT is complete.")
         return BUG
     return COMPLETE

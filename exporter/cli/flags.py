@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +10,30 @@ import typer
 
 from exporter.cli.console import hide
 from exporter.settings import SECRETS, Settings, load
+
+METAVARS = {
+    "in_flight": "NUMBER",
+    "outage_max": "MINUTES",
+    "max_rejects": "N|P%",
+    "max_missing": "P%",
+    "shard_rows": "NUMBER",
+    "connect_timeout_s": "SECONDS",
+    "timeout_s": "SECONDS",
+    "attributes": "A,B,C|auto",
+    "types": "A=TYPE,…",
+    "duplicates": "drop|keep",
+}
+SERVICE = (
+    "region",
+    "base_url",
+    "sdkappid",
+    "identifier",
+    "secret_key_file",
+    "ca_file",
+    "connect_timeout_s",
+    "timeout_s",
+)
+"""The settings that any command needs to speak to the service."""
 
 
 def ending(command: Callable[..., int]) -> Callable[..., None]:
@@ -22,10 +46,10 @@ def ending(command: Callable[..., int]) -> Callable[..., None]:
     return wrapped
 
 
-def with_settings(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command that takes `settings` a flag for every setting that is no secret, and `--config`."""
+def with_settings(command: Callable[..., int], names: Iterable[str] = Settings.model_fields) -> Callable[..., int]:
+    """Give a command that takes `settings` a flag for each of these settings that is no secret, and `--config`."""
     own = [item for item in inspect.signature(command).parameters.values() if item.name != "settings"]
-    ours = {name: _flag(name) for name in Settings.model_fields if name not in SECRETS}
+    ours = {name: _flag(name) for name in names if name not in SECRETS}
 
     def wrapped(**values: Any) -> int:
         flags = {name: values.pop(name) for name in ours}
@@ -53,14 +77,13 @@ def _flag(name: str) -> inspect.Parameter:
     field = Settings.model_fields[name]
     flag = f"--{name.replace('_', '-')}"
     switch = isinstance(field.default, bool)
-    shown = (
-        "" if switch or field.default in (None, {}) else f" [default: {getattr(field.default, 'text', field.default)}]"
-    )
+    default = field.get_default(call_default_factory=True, validated_data={})
+    shown = "" if switch or default in (None, {}) else f" [default: {getattr(default, 'text', default)}]"
     option = typer.Option(
         flag,
         help=f"{field.description}{shown}",
         show_default=False,
-        metavar=None if switch else name.rpartition("_")[2].upper(),
+        metavar=None if switch else METAVARS.get(name, name.rpartition("_")[2].upper()),
     )
     return _parameter(name, bool if switch else str, option)
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import re
+import shlex
 import signal
 import sys
 import time
@@ -50,7 +52,7 @@ def carry_out(inputs: list[str], out: Path, settings: Settings) -> "Outcome":
     from exporter.source import Tally
 
     progress = Progress(time.monotonic)
-    tally = Tally(sys.stdin.buffer) if "-" in inputs else None
+    tally = Tally(sys.stdin.buffer) if "-" in inputs and sys.stdin is not None else None
     job = Job(inputs, out, settings, progress, tally, warn=lambda sentence: say(f"Warning: {sentence}"))
     return asyncio.run(_until_signal(job))
 
@@ -118,10 +120,20 @@ def summary(outcome: "Outcome", out: Path) -> str:
             *(f"  {name:<9} {text}" for name, text in rows),
             *(f"  note      {note}" for note in notes),
             "Read it with DuckDB or pandas:",
-            f"  duckdb -c \"SELECT * FROM '{out}/data/*.parquet' LIMIT 5\"",  # noqa: S608 - shown, not run
-            f"  python3 -c \"import pandas; print(pandas.read_parquet('{out}/data'))\"",
+            f"  duckdb -c {_quoted(_SQL, out)}",
+            f"  python3 -c {_quoted(_PANDAS, out)}",
         ]
     )
+
+
+_SQL = "SELECT * FROM '{}/data/*.parquet' LIMIT 5"
+_PANDAS = "import pandas; print(pandas.read_parquet('{}/data'))"
+
+
+def _quoted(text: str, out: Path) -> str:
+    """Put a path into a command so that a shell takes it as it is."""
+    plain = re.fullmatch(r"[\w./-]+", str(out))
+    return f'"{text.format(out)}"' if plain else shlex.quote(text.format(out))
 
 
 def _files(count: int) -> str:
@@ -137,4 +149,4 @@ def summary_json(outcome: "Outcome", out: Path) -> dict[str, Any]:
     made = orjson.loads(redacted(outcome.manifest.to_json().decode()))
     for long in ("series", "shards", "reject_files", "bad_value_files", "fingerprint_of"):
         del made[long]
-    return {"complete": True, "asked": outcome.asked, "out": str(out), **made}
+    return {"complete": True, "asked": outcome.asked, "out": os.fsencode(out).decode("utf-8", "replace"), **made}

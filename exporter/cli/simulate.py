@@ -18,7 +18,7 @@ _DEFAULT = Config()
 
 def simulate(  # noqa: PLR0913, PLR0917 - its flags
     host: Annotated[str, typer.Option(help="Where to listen.")] = _DEFAULT.host,
-    port: Annotated[int, typer.Option(help="0 takes any free port.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 8080,
     sdkappid: Annotated[int, typer.Option(help="The simulated app.")] = _DEFAULT.sdkappid,
     identifier: Annotated[str, typer.Option(help="Its administrator.")] = _DEFAULT.identifier,
     rate: Annotated[int, typer.Option(help="Requests accepted in a rolling second; 0 for no limit.")] = _DEFAULT.rate,

@@ -4,6 +4,7 @@ The final folders are built in `.run/publish` beside the staged shards, which ar
 point and begun again.
 """
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,9 +37,16 @@ Places = Mapping[int, Sequence[Array]]
 
 
 def assemble(
-    run: Path, shards: Sequence[ShardFacts], columns: Sequence[Column], *, drop_duplicates: bool
+    run: Path,
+    shards: Sequence[ShardFacts],
+    columns: Sequence[Column],
+    *,
+    drop_duplicates: bool,
+    stop: threading.Event | None = None,
 ) -> list[ShardFacts]:
     """Build the final folders from the staged shards; return the facts of what they hold now. Raises MachineError.
+
+    Once `stop` is set it ends with the shard at hand.
 
     Every shard gets the same columns, and an account that stands in an earlier shard is dropped from the later ones.
     """
@@ -47,7 +55,12 @@ def assemble(
     for folder in FOLDERS:
         files.make_folder(stage / folder)
     later = _later(run, shards) if drop_duplicates and len(shards) > 1 else {}
-    return [_final(run, shard, columns, later.get(place, ())) for place, shard in enumerate(shards)]
+    final: list[ShardFacts] = []
+    for place, shard in enumerate(shards):
+        if stop and stop.is_set():
+            break
+        final.append(_final(run, shard, columns, later.get(place, ())))
+    return final
 
 
 def _later(run: Path, shards: Sequence[ShardFacts]) -> Places:

@@ -24,7 +24,9 @@ _WAYS_OUT = {
     errno.EROFS: "the file system is read-only. Choose another --out, or mount it writable.",
     errno.EACCES: "permission denied. Run as the owner of the folder, or choose another --out.",
     errno.EPERM: "not permitted. Run as the owner of the folder, or choose another --out.",
-    errno.ENOENT: "it is gone. Check that nobody removes the output folder during a run.",
+    errno.ENOENT: "it does not exist, or no longer: nobody may remove the output folder during a run.",
+    errno.EEXIST: "something that is no folder stands there. Choose another --out.",
+    errno.ELOOP: "it is a link, which is not followed. Choose another --out.",
     errno.ENOTDIR: "a part of the path is a file. Choose another --out.",
     errno.EMFILE: "too many open files. Raise the limit (ulimit -n) and run the same command again.",
 }

@@ -34,9 +34,22 @@ class Folder:
         cut_off = any(record["op"] == "publishing" for record in records)
         if cut_off:
             publish.roll_forward(self.out, self.run)
-        elif not records:
-            files.remove(self.run)
+        elif not records and self.run.exists():
+            self._remove_leftover()
         return cut_off
+
+    def _remove_leftover(self) -> None:
+        """Remove what a run left that was killed before its first record, or after its last."""
+        with files.on_disk(self.run):
+            foreign = next((path for path in self.run.iterdir() if path.name not in publish.RUN_NAMES), None)
+        if foreign:
+            raise OutputError(f"{foreign} is not of an export. Choose another --out, or move it away.")
+        files.remove(self.run)
+
+    def is_complete(self) -> bool:
+        """Tell whether a complete export lies here, and no unfinished run. Raises OutputError, MachineError."""
+        with files.on_disk(self.out):
+            return (self.out / publish.SUCCESS).exists() and not self.records()
 
     def completed(self) -> Manifest | None:
         """Return the manifest of a complete export, or None. Raises OutputError, MachineError."""
@@ -48,13 +61,20 @@ class Folder:
         """Return what the fingerprint of an unfinished run was made of, or None when there is none."""
         return next((record.get("fingerprint_of") for record in self.records() if record["op"] == "begin"), None)
 
-    def refuse_foreign(self) -> None:
-        """Raise OutputError when folders that a run would replace stand here without `_SUCCESS`."""
-        for name in publish.PUBLISHED:
-            if (self.out / name).exists():
-                raise OutputError(
-                    f"{self.out / name} is not of a complete export. Choose another --out, or give --overwrite to replace it."
-                )
+    def refuse_foreign(self, *, overwrite: bool) -> None:
+        """Raise OutputError when what a run would replace is no complete export, and was not given up either.
+
+        What was never an export of ours is not ours to remove, whatever the flags say.
+        """
+        there = next((name for name in publish.PUBLISHED if (self.out / name).exists()), None)
+        if there is None:
+            return
+        if not manifest.is_ours(self.out):
+            raise OutputError(f"{self.out / there} is not of an export. Choose another --out, or move it away.")
+        if not overwrite and not (self.out / publish.SUCCESS).exists():
+            raise OutputError(
+                f"{self.out / there} is of an export without {publish.SUCCESS}. Choose another --out, or give --overwrite."
+            )
 
     def begin(self, fingerprint: Mapping[str, object]) -> None:
         """Start a run from nothing: whatever an unfinished one left is removed. Raises MachineError."""

@@ -75,6 +75,18 @@ def read(folder: Path) -> Manifest:
     return found
 
 
+def is_ours(folder: Path) -> bool:
+    """Tell whether a folder's manifest is one of an export, of this version or another. Raises MachineError."""
+    path = folder / NAME
+    with files.on_disk(path):
+        text = path.read_bytes() if path.is_file() else b""
+    try:
+        found = orjson.loads(text)
+    except ValueError:
+        return False
+    return isinstance(found, dict) and {"fingerprint", "shards", "rejects_by_reason"} <= found.keys()
+
+
 def _well_formed(found: Manifest) -> bool:
     declared: dict[str, Any] = {item.name: get_origin(item.type) or item.type for item in fields(Manifest)}
     kinds: dict[Any, Any] = {float: (int, float), Sequence: list, Mapping: dict}

@@ -13,6 +13,7 @@ JOURNAL = "journal"
 STAGE = "publish"
 SUCCESS = "_SUCCESS"
 PUBLISHED = (*FOLDERS, MANIFEST)
+RUN_NAMES = frozenset({*FOLDERS, STAGE, SUCCESS, JOURNAL, "duplicates"})
 
 
 def roll_forward(out: Path, run: Path) -> None:

@@ -8,14 +8,20 @@ from exporter.errors import AttemptError, ExporterError, ServiceUnreachable, Ver
 from exporter.model import Fetch, Reply
 
 
-def leading(fetch: Fetch, *, clock: Callable[[], float], unreachable_s_max: float) -> Fetch:
+def leading(
+    fetch: Fetch,
+    *,
+    clock: Callable[[], float],
+    unreachable_s_max: float,
+    on_retry: Callable[[], None] = lambda: None,
+) -> Fetch:
     """Wrap a fetch so that the calls of a run go one by one until one has a readable answer that isn't fatal.
 
     A wrong key then costs one call, not a hundred. Raises ServiceUnreachable when for `unreachable_s_max` seconds there
     was no readable answer at all. An unknown code of the gateway (60xxx) or the signature (70xxx) says that the run is
     misconfigured: asked once more, then fatal (the vendor's tables name no passing error there).
     """
-    return _Lead(fetch, clock, unreachable_s_max).fetch
+    return _Lead(fetch, clock, unreachable_s_max, on_retry).fetch
 
 
 @dataclass(slots=True)
@@ -23,6 +29,7 @@ class _Lead:
     call: Fetch
     clock: Callable[[], float]
     unreachable_s_max: float
+    on_retry: Callable[[], None]
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     open: bool = False
     since: float | None = None
@@ -41,13 +48,20 @@ class _Lead:
 
     async def _first(self, accounts: Sequence[str]) -> Reply:
         self.since = self.clock() if self.since is None else self.since
-        try:
-            reply = await self.call(accounts)
-        except AttemptError as raised:
-            error = raised
-        else:
-            self.open = True
-            return reply
+        stale = 0
+        while True:
+            try:
+                reply = await self.call(accounts)
+            except AttemptError as raised:
+                error = raised
+            else:
+                self.open = True
+                return reply
+            stale += error.verdict is Verdict.RESIGN
+            if error.verdict is not Verdict.RESIGN or stale >= error.attempts_max:
+                break
+            # The renewed UserSig is tried at once, before anybody else's turn.
+            self.on_retry()
         self.ended = self._end(error)
         self.open = _opens(error)
         raise self.ended or error
@@ -55,7 +69,7 @@ class _Lead:
     def _end(self, error: AttemptError) -> ExporterError | None:
         """Return the error that ends the run, if this one does."""
         self.unknown += _misconfigured(error)
-        if error.verdict is Verdict.FATAL or self.unknown > 1:
+        if error.verdict in {Verdict.FATAL, Verdict.RESIGN} or self.unknown > 1:
             return AttemptError(str(error), verdict=Verdict.FATAL, code=error.code)
         if error.code is None and self.clock() - (self.since or 0.0) >= self.unreachable_s_max:
             return ServiceUnreachable(f"no answer in {self.unreachable_s_max:g} s: {error}")

@@ -111,6 +111,8 @@ class Settings(BaseSettings):
             raise ValueError("--region and --base-url name the same thing: give one of them")
         if self.usersig and (self.secret_key or self.secret_key_file):
             raise ValueError("a key and a ready UserSig exclude each other: unset EXPORTER_USERSIG or the key")
+        if self.secret_key and self.secret_key_file:
+            raise ValueError("EXPORTER_SECRET_KEY and EXPORTER_SECRET_KEY_FILE are both set: unset one of them")
         if self.no_header and self.column is not None and not re.fullmatch("[1-9][0-9]{0,5}", self.column):
             raise ValueError(f"--column {self.column}: with --no-header it is the number of the field, from 1")
         return self
@@ -149,7 +151,7 @@ class Settings(BaseSettings):
     def key(self) -> str | None:
         """Return the secret key, from the environment or its file. Raises SettingsError when the file is of no use."""
         if self.secret_key_file is None:
-            return self.secret_key.get_secret_value() if self.secret_key else None
+            return self.secret_key.get_secret_value().strip() if self.secret_key else None
         return read_secret(self.secret_key_file)
 
     def shaping(self) -> dict[str, object]:

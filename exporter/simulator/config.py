@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from exporter.simulator.faults import Outage, checked_faults, parse_outage
-from exporter.simulator.people import World
+
+if TYPE_CHECKING:
+    from exporter.simulator.people import World
 
 UNKNOWN_AS = ("absent", "error_list", "whole_call")
 
@@ -76,8 +79,10 @@ class Config:
         if not 0 <= self.latency_ms[0] <= self.latency_ms[1]:
             raise ValueError(f"latency_ms is (from, to) with 0 <= from <= to, not {self.latency_ms}.")
 
-    def world(self) -> World:
+    def world(self) -> "World":
         """Who exists."""
+        from exporter.simulator.people import World  # a thousand dates: not for every command
+
         return World(self.people_seed, self.unknown_share, self.empty_share, self.late_after)
 
     def windows(self) -> tuple[Outage, ...]:

@@ -155,13 +155,14 @@ def test_marks_are_bounded() -> None:
     assert len(progress._marks) <= 12  # noqa: SLF001 - the bound is inside
 
 
-@pytest.mark.parametrize(
-    ("share", "left"), [(None, None), (0.0, None), (0.25, 300.0), (0.5, 100.0), (1.0, 0.0)], ids=str
-)
-def test_time_left_follows_the_share_read(share: float | None, left: float | None) -> None:
-    """After 100 s with a quarter read, 300 s are left; unknown while nothing is known."""
+@pytest.mark.parametrize(("share", "left"), [(0.25, 700.0), (0.5, 300.0), (1.0, 100.0)])
+def test_time_left_follows_what_is_left_to_settle(share: float, left: float) -> None:
+    """100 accounts settled in 100 s; 200 planned, which are a share of the input: the rest takes its time too."""
     clock = Clock()
     progress = Progress(clock)
+    assert progress.left_s() is None
     clock.now += 100
-    progress.share_read = share
-    assert progress.left_s() == left
+    progress.share_read, progress.planned = share, 200
+    assert progress.left_s() is None
+    progress.settle(Reply(found={str(place): {} for place in range(100)}))
+    assert progress.left_s() == pytest.approx(left)

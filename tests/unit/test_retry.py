@@ -469,7 +469,9 @@ OPENING = [busy, too_frequent, at_fault, too_much, unknown]
 
 
 @given(
-    st.lists(st.sampled_from([timeout, stale, stale_check]), max_size=8),
+    st.lists(st.just(timeout), max_size=8).flatmap(
+        lambda calm: st.sampled_from([calm, [*calm, stale], [stale, *calm]])
+    ),
     st.booleans(),
     st.sampled_from([None, *OPENING]),
 )
@@ -503,9 +505,26 @@ def test_a_stale_signature_opens_nothing(make: Callable[[], AttemptError]) -> No
         return rule(accounts)
 
     line = Line(watching)
-    asyncio.run(all_at_once(line.leading(), 6))
+    replies = asyncio.run(all_at_once(line.leading(), 6))
     assert seen[:2] == [1, 1]
-    assert line.most == 4
+    assert line.most == 5
+    assert all(isinstance(reply, Reply) for reply in replies)
+
+
+@pytest.mark.parametrize(("make", "calls"), [(stale, 2), (stale_check, 4)])
+def test_a_signature_refused_for_good_costs_no_more_than_its_row_says(
+    make: Callable[[], AttemptError], calls: int
+) -> None:
+    """The first request alone tries the renewed UserSig; the batches that wait do not try it again each."""
+    line = Line(always(make))
+    fetch = retrying(line.leading(), POLICY, jitter=lambda: 0.0)
+
+    async def go() -> list[Reply | BaseException]:
+        return await all_at_once(fetch, 100)
+
+    errors = asyncio.run(go())
+    assert {type(error) for error in errors} == {ServiceRefusal}
+    assert line.calls == calls
 
 
 def test_those_who_waited_go_together() -> None:

@@ -40,8 +40,8 @@ def test_the_line_tells_accounts_rate_and_time_left() -> None:
     for _ in range(10):
         progress.started()
         progress.settle(Reply(found={f"{place}": {} for place in range(100)}))
-    now[0], progress.share_read = 5.0, 0.25
-    assert console.line(progress) == "1,000 accounts, 2 requests/s, 200 accounts/s, 25% read, 15.0 s left"
+    now[0], progress.share_read, progress.planned = 5.0, 0.25, 1100
+    assert console.line(progress) == "1,000 accounts, 2 requests/s, 200 accounts/s, 23%, 17.0 s left"
     progress.retried()
     assert "1 retries" in console.line(progress)
 

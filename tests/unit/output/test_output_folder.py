@@ -74,7 +74,7 @@ def test_a_new_folder_is_private_and_holds_nothing(tmp_path: Path) -> None:
     with held(out) as folder:
         assert (folder.records(), folder.unfinished(), folder.completed()) == ([], None, None)
         assert not folder.finish_publishing()
-        folder.refuse_foreign()
+        folder.refuse_foreign(overwrite=False)
     assert stat.S_IMODE(out.stat().st_mode) == 0o700
     assert names(out) == {".lock"}
 
@@ -162,23 +162,39 @@ def test_a_damaged_journal_is_told_and_can_be_started_over(tmp_path: Path, write
 
 @pytest.mark.parametrize("name", ["data", "rejects", "bad_values", "manifest.json"])
 def test_what_a_run_would_replace_is_refused(tmp_path: Path, name: str) -> None:
-    """Folders and files of somebody else stand in the way, and are named."""
+    """Folders and files of somebody else stand in the way, are named, and are not given up by any flag."""
     (tmp_path / name).mkdir()
-    with (
-        held(tmp_path) as folder,
-        pytest.raises(OutputError, match=rf"/{name} is not of a complete export.*--overwrite"),
-    ):
-        folder.refuse_foreign()
+    with held(tmp_path) as folder:
+        for overwrite in (False, True):
+            with pytest.raises(OutputError, match=rf"/{name} is not of an export"):
+                folder.refuse_foreign(overwrite=overwrite)
+
+
+def test_an_export_that_lost_its_success_is_replaced_only_when_told(tmp_path: Path, write_shards: Write) -> None:
+    """It is ours, but nobody can trust it."""
+    with held(tmp_path) as folder:
+        run_to_the_end(folder, write_shards)
+        folder.refuse_foreign(overwrite=False)
+        (tmp_path / "_SUCCESS").unlink()
+        with pytest.raises(OutputError, match="--overwrite"):
+            folder.refuse_foreign(overwrite=False)
+        folder.refuse_foreign(overwrite=True)
+
+
+def test_a_foreign_run_folder_is_not_removed(tmp_path: Path) -> None:
+    """`.run` without a journal may be somebody else's."""
+    (tmp_path / ".run").mkdir()
+    (tmp_path / ".run/theirs").write_text("precious")
+    with held(tmp_path) as folder, pytest.raises(OutputError, match="theirs"):
+        folder.finish_publishing()
+    assert (tmp_path / ".run/theirs").read_text() == "precious"
 
 
 def test_a_report_of_somebody_else_is_not_lost(tmp_path: Path, write_shards: Write) -> None:
     """A file that publishing would remove is refused like those that it would replace."""
     (tmp_path / "report.html").write_text("theirs")
     with held(tmp_path) as folder:
-        try:
-            folder.refuse_foreign()
-        except OutputError:
-            return
+        folder.refuse_foreign(overwrite=False)
         run_to_the_end(folder, write_shards)
     assert (tmp_path / "report.html").read_text() == "theirs"
 

@@ -1,0 +1,110 @@
+"""Signals while publishing, and streams that are closed: what is said is true, and two runs never write at once."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Double, Ran, environment, exporter, read_export, write_ids
+
+Cli = Callable[..., Ran]
+
+
+@pytest.mark.parametrize("seen", [".run/publish", ".run/publish/manifest.json", "data", "_SUCCESS"])
+def test_a_signal_while_publishing_leaves_all_or_nothing(double: Double, tmp_path: Path, seen: str) -> None:
+    """Exit 0 and a complete export, or 143 and none: never a sentence that the folder contradicts a moment later."""
+    ids = write_ids(tmp_path / "ids.csv", [f"user_{number:05d}" for number in range(10_000)])
+    out = tmp_path / "export"
+    command = exporter("run", str(ids), "--out", str(out), *double.flags, "--rate", "100000", "--shard-rows", "50")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True)
+    while not (out / seen).exists() and process.poll() is None:
+        time.sleep(0.001)
+    process.terminate()
+    told, err = process.communicate(timeout=60)
+    complete = (out / "_SUCCESS").exists()
+    assert "Traceback" not in err
+    if process.returncode == 0:
+        assert told.startswith("Complete.")
+        assert read_export(out).manifest["input"] == 10_000
+    else:
+        assert process.returncode in {143, -signal.SIGTERM}  # the latter after the summary was printed
+        assert complete == told.startswith("Complete.")
+    again = subprocess.run(command, capture_output=True, env=environment(), text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.startswith("Already complete") == complete
+
+
+def test_a_complete_export_and_a_silent_pipe_can_be_stopped(double: Double, tmp_path: Path) -> None:
+    """Whether standard input is the same shows only at its end; Ctrl-C ends the wait."""
+    flags = ["run", "-", "--out", str(tmp_path / "export"), *double.flags, "--rate", "100000", "--max-missing", "100%"]
+    done = subprocess.run(
+        exporter(*flags), input=b"account_id\nuser_1\n", capture_output=True, env=environment(), check=False
+    )
+    assert done.returncode == 0, done.stderr
+    reader, writer = os.pipe()
+    process = subprocess.Popen(exporter(*flags), stdin=reader, stderr=subprocess.PIPE, env=environment(), text=True)
+    time.sleep(1.5)  # there is nothing to wait for: the process itself waits
+    killer = threading.Timer(20, process.kill)
+    killer.start()
+    process.terminate()
+    _, err = process.communicate()
+    killer.cancel()
+    os.close(writer)
+    os.close(reader)
+    assert process.returncode == 143
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("closing", [">&-", "2>&-", ">/dev/full", "2>/dev/full", "| true", "<&-"])
+def test_closed_and_full_streams_cost_words_but_no_data(double: Double, tmp_path: Path, closing: str) -> None:
+    """The export is complete and the exit code right, wherever the words went."""
+    ids = write_ids(tmp_path / "ids.gz", ["user_1", "user_2"])  # a name that earns a warning
+    command = " ".join(exporter("run", str(ids), "--out", str(tmp_path / "export"), *double.flags))
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{command} {closing}"], capture_output=True, env=environment(), check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert read_export(tmp_path / "export").manifest["input"] == 2
+    assert b"Traceback" not in done.stderr
+
+
+def test_no_standard_input_is_a_sentence(double: Double, tmp_path: Path) -> None:
+    """`-` with a closed standard input, as some supervisors leave it."""
+    command = " ".join(exporter("run", "-", "--out", str(tmp_path / "export"), *double.flags))
+    done = subprocess.run(["bash", "-c", f"{command} <&-"], capture_output=True, env=environment(), check=False)
+    assert done.returncode == 2
+    assert b"no standard input" in done.stderr
+
+
+def test_a_pipe_by_path_is_not_taken_for_the_same_input(run_cli: Cli, double: Double, tmp_path: Path) -> None:
+    """Nobody can tell what a pipe will give: a complete export beside it is not called the same."""
+    os.mkfifo(tmp_path / "pipe")
+    command = ["run", "pipe", "--out", "export", *double.flags, "--max-missing", "100%"]
+    feeder = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(b"account_id\nuser_1\n",))
+    feeder.start()
+    assert run_cli(*command).code == 0
+    feeder.join()
+    ran = run_cli(*command)
+    assert ran.code == 2
+    assert "is a pipe" in ran.err
+
+
+def test_what_is_not_ours_is_not_removed(run_cli: Cli, double: Double, tmp_path: Path) -> None:
+    """Folders of others stay, with and without --overwrite; an empty --out or an address is no folder."""
+    write_ids(tmp_path / "ids.csv", ["user_1"])
+    (tmp_path / "theirs/data").mkdir(parents=True)
+    (tmp_path / "theirs/data/mine.csv").write_text("precious")
+    for flags in ([], ["--overwrite"], ["--restart"]):
+        ran = run_cli("run", "ids.csv", "--out", "theirs", *double.flags, *flags)
+        assert ran.code == 2
+        assert "not of an export" in ran.err
+    assert (tmp_path / "theirs/data/mine.csv").read_text() == "precious"
+    for out in ("", ".", "s3://bucket/export"):
+        ran = run_cli("run", "ids.csv", "--out", out, *double.flags, "--overwrite")
+        assert ran.code == 2
+        assert "name a folder" in ran.err
