@@ -4,6 +4,7 @@ An answer that does not account for what was asked in the published form is malf
 never read as "no attributes". Source: "Getting User Attributes" and "Getting Application Attribute Names".
 """
 
+import codecs
 import json
 import re
 from collections.abc import Sequence
@@ -86,6 +87,7 @@ def parse_names(body: bytes) -> list[str]:
 
 def _document(body: bytes) -> _Object:
     """The answer as an object that reports success. Raises AttemptError for any other."""
+    body = body.removeprefix(codecs.BOM_UTF8)
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -172,7 +174,7 @@ def _accounts(items: list[_Object], wanted: frozenset[str], name: str) -> list[s
 def _spelled(body: bytes) -> list[_Attrs]:
     """The attributes read once more, slowly, with whatever is no string as its JSON text, digit for digit."""
     try:
-        listed = _EXACT.decode(body.decode())["UserAttrs"]
+        listed = _EXACT.decode(body.decode("utf-8-sig"))["UserAttrs"]
         return [{name: _text(value) for name, value in item["Attrs"].items()} for item in listed]
     except RecursionError:
         problem = "a value is nested too deeply"

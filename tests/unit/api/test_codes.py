@@ -1,5 +1,8 @@
 """The table of error codes."""
 
+from collections.abc import Callable
+from urllib.parse import quote, unquote
+
 import pytest
 
 from exporter.api.codes import (
@@ -13,6 +16,7 @@ from exporter.api.codes import (
     look_up_status,
     sentence,
 )
+from exporter.api.usersig import sign
 from exporter.errors import Verdict
 
 PUBLISHED = {
@@ -128,7 +132,21 @@ def test_sentence_without_words(nothing: object) -> None:
 
 def test_words_of_the_service_are_tamed() -> None:
     """What the service says is cut to 200 characters and cannot move the cursor or turn the text around."""
-    told = sentence(91000, "a\x1b[2Jb\r\nc\u202ed" + "x" * 500)
+    told = sentence(91000, "a\x1b[2Jb\r\nc\u202ed" + " x" * 500)
     assert "a [2Jb  c d" in told
     assert told.isprintable()
-    assert told.count("x") == 200 - len("a\x1b[2Jb\r\nc\u202ed")
+    assert told.count(" x") == (200 - len("a\x1b[2Jb\r\nc\u202ed")) // 2
+
+
+@pytest.mark.parametrize("spell", [str, quote, lambda text: text.replace("*", "%2A").replace("-", "%2d")])
+def test_an_echoed_usersig_is_covered_in_any_spelling(spell: Callable[[str], str]) -> None:
+    """A gateway that shows the request back does not put the ticket into logs and rejects."""
+    usersig = sign(sdkappid=1400000000, key="some key", identifier="administrator", now=1700000000, expire_s=86400)
+    for echo in (
+        f"POST /v4?usersig={spell(usersig)}&x=1",
+        f"ticket {spell(usersig)} refused",
+        f"UserSig={spell(usersig)}",
+    ):
+        told = sentence(90048, echo)
+        assert not any(usersig[place : place + 20] in unquote(told) for place in range(len(usersig) - 20))
+        assert "***" in told

@@ -126,6 +126,13 @@ def test_each_code_in_error_list(code: int) -> None:
     assert (rejection.code, rejection.message) == (code, "why")
 
 
+@pytest.mark.parametrize("value", ["x", 1.10])
+def test_a_byte_order_mark_is_no_part_of_the_answer(value: object) -> None:
+    """Some gateways put one in front; JSON allows to ignore it."""
+    body = b"\xef\xbb\xbf" + answer([user("a", {"n": value})])
+    assert parse_reply(body, ["a"]).found == {"a": {"n": str(value)}}
+
+
 def test_null_error_list_is_none() -> None:
     """A null ErrorList says nothing."""
     assert parse_reply(answer([user("a", {})], ErrorList=None), ["a"]).found == {"a": {}}
