@@ -14,6 +14,7 @@ from exporter.model import ANSWERS
 from exporter.output import folder
 from exporter.output.folder import Folder
 from exporter.output.manifest import Manifest
+from exporter.output.shards import FOLDERS
 from exporter.pipeline import abandonable, judge_absent
 from exporter.settings import Settings
 from exporter.source import Reading, Source, open_source
@@ -21,9 +22,10 @@ from exporter.source import Reading, Source, open_source
 
 async def export(job: Job) -> Outcome:
     """Run the main job. Raises an ExporterError that says why the export is not complete."""
+    _refuse_no_folder(job)
     client = make_client(job.settings)
     source = open_source(job.inputs, _reading(job.settings), standard_input=cast("BinaryIO | None", job.standard_input))
-    _refuse_own_output(job, source)
+    _refuse_own_files(job, source)
     with folder.held(job.out) as place:
         if job.standard_input and place.is_complete() and not job.settings.overwrite:
             # Whether it is the same input shows only when all of it was read. Nobody waits for that read at the end.
@@ -51,14 +53,23 @@ async def _published(run: Run) -> Manifest:
     return made
 
 
-def _refuse_own_output(job: Job, source: Source) -> None:
-    """Refuse an output folder that is no local folder, or part of the input: the next run would read its own files."""
+def _refuse_no_folder(job: Job) -> None:
+    """Refuse an output folder that is no folder of this machine, or lies within an input folder."""
     if str(job.out) == "." or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(job.out)):  # what a path makes of "", s3://…
         raise SettingsError(f"--out {str(job.out)!r}: name a folder of this machine that is to hold the export.")
-    out = job.out.resolve()
     read = [Path(given).resolve() for given in job.inputs if Path(given).is_dir()]
+    _refuse_own_output(job, own=any(job.out.resolve().is_relative_to(given) for given in read))
+
+
+def _refuse_own_files(job: Job, source: Source) -> None:
+    """Refuse input files that this run would replace."""
     files = [file.path.resolve() for file in source.files if file.path]
-    if any(out.is_relative_to(given) for given in read) or any(file.is_relative_to(out) for file in files):
+    written = [job.out.resolve() / name for name in (*FOLDERS, folder.RUN)]
+    _refuse_own_output(job, own=any(file.is_relative_to(place) for file in files for place in written))
+
+
+def _refuse_own_output(job: Job, *, own: bool) -> None:
+    if own:
         raise SettingsError(
             f"{job.out} is part of the input. Choose another --out, so that no run reads what it wrote."
         )
