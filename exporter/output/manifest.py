@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -100,6 +101,11 @@ def totals(shards: Sequence[ShardFacts]) -> dict[str, Any]:
             raise MachineError(
                 f"shard {shard.number} does not add up: {shard.off_by:,} rows unaccounted for. Nothing is published;"
                 " please report this."
+            )
+    for before, after in pairwise([None, *shards]):
+        if after and after.first_row != (before.last_row if before else 0) + 1:
+            raise MachineError(
+                f"the rows before shard {after.number} are lost. Nothing is published; please report this."
             )
     reasons: Counter[str] = Counter()
     bad_values: Counter[str] = Counter()

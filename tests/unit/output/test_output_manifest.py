@@ -174,6 +174,13 @@ def test_a_sum_that_is_off_is_never_published(changed: dict[str, int]) -> None:
         totals([shard(0), shard(1, **changed)])
 
 
+def test_a_shard_that_is_not_there_is_never_published() -> None:
+    """Every row of the input is in a shard: a gap fails the run, even where each shard adds up."""
+    for kept in ((0, 2), (1, 2)):
+        with pytest.raises(MachineError, match=f"before shard {kept[1] if kept[0] == 0 else 1} are lost"):
+            totals([shard(number) for number in kept])
+
+
 def test_failures_are_rejects_that_are_no_answers() -> None:
     """Missing and unknown accounts are answers; everything else is a failure."""
     each = {str(reason): 10**place for place, reason in enumerate(Reason)}
