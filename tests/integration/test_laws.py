@@ -4,11 +4,14 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from exporter.batching import problem
 from tests.conftest import CALM, Export, Exporting
+
+# An example is a whole run: a failure is told as it was found, minutes of shrinking would only delay it.
+WHOLE_RUNS = (Phase.explicit, Phase.reuse, Phase.generate)
 
 # Small alphabets, so that ids meet again; every kind of id that the design names.
 TEXTS = st.one_of(
@@ -44,11 +47,13 @@ def expected(ids: Sequence[str], *, keep: bool) -> tuple[list[str], int]:
 @settings(
     max_examples=40,
     deadline=None,
+    phases=WHOLE_RUNS,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 def test_any_input_any_answers_any_faults(exporting: Exporting, data: st.DataObject) -> None:
     """Each row of the input is accounted for, rows and rejects stand in input order, and all shards have one schema."""
-    ids = data.draw(st.lists(TEXTS, min_size=1, max_size=60))
+    drawn = data.draw(st.lists(TEXTS, min_size=1, max_size=60))
+    ids = drawn + data.draw(st.lists(st.sampled_from(drawn), max_size=10))  # so that ids do meet again
     keep = data.draw(st.booleans())
     flags: dict[str, Any] = {
         "shard_rows": data.draw(st.sampled_from([1, 7, 25, 1000])),
@@ -88,6 +93,7 @@ def test_any_input_any_answers_any_faults(exporting: Exporting, data: st.DataObj
 @settings(
     max_examples=15,
     deadline=None,
+    phases=WHOLE_RUNS,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_the_bytes_of_the_data_do_not_depend_on_faults_or_timing(
