@@ -1,15 +1,16 @@
 """Rows in, numbered batches out: judges each id, drops what was asked before in its shard, and accounts for every row.
 
-Pure: the same rows give the same batches, whatever the chunks they come in.
+Pure: the same rows give the same batches, whatever the chunks they come in, and wherever the reading began.
 """
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from exporter.model import BadId, Batch, Chunk, Reason
+from exporter.errors import InputError
+from exporter.model import BadId, Batch, Chunk, Mark, Reason
 
 BATCH_ACCOUNTS_MAX = 100  # im_get_attr takes at most 100 accounts a request (Getting User Attributes)
 ID_BYTES_MAX = 32  # a UserID has at most 32 bytes of UTF-8 (Importing a Single Account)
@@ -21,7 +22,8 @@ class Shard:
     """What a fixed range of input rows holds beside its batches; complete once the last of its rows was read.
 
     Rows count from 1 over the whole input. `spans` tell which file a row comes from: (first row here, file, row there).
-    `repeats` holds (row, account) of accounts that stand again in this shard, only when duplicates are kept.
+    `repeats` holds (row, account) of accounts that stand again in this shard, only when duplicates are kept. `ends` is
+    where the next shard begins, and `share` how much of the input lies before that (see Chunk), both None when unknown.
     """
 
     number: int
@@ -35,6 +37,8 @@ class Shard:
     repeats: list[tuple[int, str]] = field(default_factory=list)
     spans: list[tuple[int, str, int]] = field(default_factory=list)
     ids_hash: str = ""
+    ends: Mark | None = None
+    share: float | None = None
 
     @property
     def rows(self) -> int:
@@ -63,26 +67,39 @@ class Planner:
     """Cut chunks of rows into shards and batches.
 
     `add` and `finish` return, in input order, the batches that became full and each shard right after its last batch.
+    The rows begin with shard `first`. Of a shard that is `done` (number -> its ids_hash) nothing is returned: its rows are
+    only held against the hash. Both raise InputError when they are not the rows that were read before.
     """
 
-    def __init__(
-        self, *, shard_rows: int, batch_accounts: int = BATCH_ACCOUNTS_MAX, strip: bool = False, keep: bool = False
+    def __init__(  # noqa: PLR0913 - one decision each
+        self,
+        *,
+        shard_rows: int,
+        batch_accounts: int = BATCH_ACCOUNTS_MAX,
+        strip: bool = False,
+        keep: bool = False,
+        first: int = 0,
+        done: Mapping[int, str] | None = None,
     ) -> None:
         self._shard_rows = shard_rows
         self._batch_accounts = batch_accounts
         self._strip = strip
         self._keep = keep
-        self._row = 0
-        self._open(0)
+        self._done = done or {}
+        self._row = first * shard_rows
+        self._open(first)
 
     def add(self, chunk: Chunk) -> list[Batch | Shard]:
         """Take the next rows of the input."""
         out: list[Batch | Shard] = []
-        rest, source_row = iter(chunk.ids), chunk.first_row
+        rest, taken = iter(chunk.ids), 0
         while ids := list(islice(rest, self._shard_rows - (self._row - self._shard.first_row + 1))):
-            self._shard.spans.append((self._row + 1, chunk.source, source_row))
-            source_row += len(ids)
+            self._shard.spans.append((self._row + 1, chunk.source, chunk.first_row + taken))
+            taken += len(ids)
             self._take(ids, out)
+            if chunk.mark:
+                self._shard.ends = replace(chunk.mark, skip=chunk.mark.skip + taken)
+            self._shard.share = chunk.share
             if self._row - self._shard.first_row + 1 == self._shard_rows:
                 self._close(out)
                 self._open(self._shard.number + 1)
@@ -107,7 +124,14 @@ class Planner:
             out.append(self._batch())
         self._shard.last_row = self._row
         self._shard.ids_hash = self._hash.hexdigest()
-        out.append(self._shard)
+        known = self._done.get(self._shard.number)
+        if known is None:
+            out.append(self._shard)
+        elif known != self._shard.ids_hash:
+            raise InputError(
+                f"rows {self._shard.first_row:,} to {self._row:,} of the input are not those that were read before."
+                " Bring the same input back, or begin anew with --restart."
+            )
 
     def _batch(self) -> Batch:
         batch = Batch(self._shard.number, self._shard.batches, self._accounts, self._rows)
@@ -118,6 +142,9 @@ class Planner:
     def _take(self, ids: Sequence[str | BadId | None], out: list[Batch | Shard]) -> None:
         shard, seen, row = self._shard, self._seen, self._row
         self._hash.update("".join(f"{_hashed(item)}\n" for item in ids).encode())
+        if shard.number in self._done:
+            self._row += len(ids)
+            return
         for item in ids:
             row += 1
             if item is None:

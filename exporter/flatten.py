@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -37,33 +37,42 @@ def schema_of(columns: Sequence[Column]) -> pa.Schema:
     return pa.schema([account, *(pa.field(column.name, ARROW_TYPES[column.type]) for column in columns)])
 
 
-class Attributes:
-    """The attribute names of a run: those it began with, and those seen since.
+@dataclass(slots=True)
+class Sighting:
+    """The attribute names in some rows: those `seen` that have a column, and those `ignored` (name -> accounts)."""
 
-    `first` have a column in any case. When `exactly`, every other name is only counted, in `ignored` (value: accounts
-    that had it), never kept.
+    seen: frozenset[str] = frozenset()
+    ignored: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: "Sighting") -> None:
+        """Take in what was seen in other rows. Bounded, however many names a service invents."""
+        self.seen |= other.seen
+        for name, accounts in other.ignored.items():
+            shown = name if name in self.ignored or len(self.ignored) < COLUMNS_MAX else "(others)"
+            self.ignored[shown] += accounts
+
+
+class Attributes:
+    """The attribute names of a run: those it began with, those `known` from its shards before, and those seen since.
+
+    `first` have a column in any case. When `exactly`, every other name is only counted, never kept.
     """
 
-    def __init__(self, first: Sequence[str] = (), *, exactly: bool = False) -> None:
+    def __init__(self, first: Sequence[str] = (), *, exactly: bool = False, known: Iterable[str] = ()) -> None:
         self.first = frozenset(first)
         self._exactly = exactly
-        self.names: frozenset[str] = self.first
-        self.seen: frozenset[str] = frozenset()
+        self.names: frozenset[str] = self.first if exactly else self.first.union(known)
         self.struct = _struct(self.names)
-        self.ignored: Counter[str] = Counter()
 
-    def see(self, rows: Sequence[Attrs]) -> frozenset[str]:
-        """Take note of the names in these rows; return those that have a column on their account.
+    def see(self, rows: Sequence[Attrs]) -> Sighting:
+        """Take note of the names in these rows, and tell of them.
 
         Raises ServiceRefusal when the service has more names than an export can have columns.
         """
         seen = frozenset[str]().union(*rows)
         new = seen - self.names
-        if not seen <= self.seen:
-            self.seen |= seen if not self._exactly else seen & self.first
         if self._exactly:
-            self._ignore(new, rows)
-            return self.first
+            return Sighting(seen & self.first, Counter({name: sum(name in row for row in rows) for name in new}))
         if new:
             self.names |= new
             if len(self.names) > COLUMNS_MAX:
@@ -72,13 +81,7 @@ class Attributes:
                     " Name those you want with --attributes; the others are then counted, not exported."
                 )
             self.struct = _struct(self.names)
-        return seen | self.first
-
-    def _ignore(self, names: Iterable[str], rows: Sequence[Attrs]) -> None:
-        for name in names:
-            # Bounded, however many names a service invents.
-            shown = name if name in self.ignored or len(self.ignored) < COLUMNS_MAX else "(others)"
-            self.ignored[shown] += sum(name in row for row in rows)
+        return Sighting(seen)
 
 
 def _struct(names: Iterable[str]) -> pa.StructType:

@@ -104,6 +104,10 @@ class Limiter:
         self._pace = Pace(rate)
         self._turn = asyncio.Lock()
 
+    def spend_all(self) -> None:
+        """Take every token as used right now: whoever called before us may have used them until this moment."""
+        self._sent.extend([self._clock()] * self._tokens)
+
     async def start(self) -> None:
         """Wait for a token and use it at once."""
         (await self.token()).sent()

@@ -23,6 +23,9 @@ class Reason(StrEnum):
 ANSWERS = frozenset({Reason.MISSING, Reason.UNKNOWN_ACCOUNT})
 """Reasons that are answers of the service, not failures: they alone leave exit code 0."""
 
+NEVER_ASKED = frozenset({Reason.INVALID_ID, Reason.BAD_ROW})
+"""Reasons of rows that give no account to ask for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
@@ -62,18 +65,34 @@ class BadId:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in the input from which reading can go on, without understanding what lies before it.
+
+    `file` counts the input's files from 0, `row` the rows before the place in that file; `skip` rows that follow are to
+    be read and dropped. `at` is how the file's reader finds the place: nobody else looks into it.
+    """
+
+    file: int
+    row: int
+    at: Sequence[int]
+    skip: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """Consecutive rows of one input file, in order.
 
     `ids` has one item a row: the id's text exactly as it stands, None for a blank line, or BadId for a row or cell
     that cannot be read as an id. `first_row` counts the rows of `source` from 1 (a header is no row, blank lines are).
-    `share` is how much of the whole input has been read after this chunk, 0..1, or None when that is unknown.
+    `share` is how much of the whole input has been read after this chunk, 0..1, or None when that is unknown; `mark` is
+    where it begins.
     """
 
     source: str
     first_row: int
     ids: Sequence[str | BadId | None]
     share: float | None = None
+    mark: Mark | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ Meets neither the network nor a file format: it takes a Fetch, and declares the 
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from exporter.batching import Shard
@@ -16,6 +17,7 @@ from exporter.model import ANSWERS, Batch, Fetch, Reply
 T = TypeVar("T")
 
 SAMPLE_ACCOUNTS = 1000  # enough to see that an app or a column is the wrong one
+DRAIN_S_MAX = 8.0  # for what is in flight when a run is stopped: with the last commit it ends within ten seconds
 
 
 class Sink(Protocol):
@@ -48,51 +50,89 @@ async def carry_all(  # noqa: PLR0913 - the joint of all parts
     shards_open_max: int,
     on_batch: Callable[[Batch], None] = lambda _batch: None,
     on_reply: Callable[[Batch, Reply], None] = lambda _batch, _reply: None,
+    drain_s_max: float = DRAIN_S_MAX,
 ) -> None:
     """Run until every shard is committed. The first final error cancels all and is raised as it is.
 
     At most `in_flight_max` batches are asked at a time, of at most `shards_open_max` shards. `on_batch` sees the batches
-    in input order, `on_reply` as they are answered.
+    in input order, `on_reply` as they are answered. Cancelled, it starts no new batch, waits for those in flight, at most
+    `drain_s_max`, and commits the shards that they complete.
     """
-    slots = asyncio.Semaphore(in_flight_max)
-    shards = asyncio.Semaphore(shards_open_max)
-    pending: dict[int, _Pending] = {}
-
-    async def carry(batch: Batch) -> None:
-        try:
-            reply = await fetch(batch.accounts)
-        finally:
-            slots.release()
-        on_reply(batch, reply)
-        sink.add(batch, reply)
-        pending[batch.shard].done += 1
-        await commit_if_complete(batch.shard)
-
-    async def commit_if_complete(number: int) -> None:
-        if pending[number].complete() and (shard := pending.pop(number).shard):
-            await sink.commit(shard)
-            shards.release()
-
-    async def feed(group: asyncio.TaskGroup) -> None:
-        async for event in events:
-            number = event.shard if isinstance(event, Batch) else event.number
-            if number not in pending:
-                await shards.acquire()
-                pending[number] = _Pending()
-            if isinstance(event, Batch):
-                await slots.acquire()
-                on_batch(event)
-                group.create_task(carry(event), name=f"shard {event.shard} batch {event.seq}")
-            else:
-                pending[number].shard = event
-                await commit_if_complete(number)
-
+    slots, shards = asyncio.Semaphore(in_flight_max), asyncio.Semaphore(shards_open_max)
+    carrier = _Carrier(events, fetch, sink, on_batch, on_reply, slots, shards)
+    work = asyncio.create_task(carrier.carry_each(), name="carry")
     try:
-        async with asyncio.TaskGroup() as group:
-            # A task like the others, so that whichever fails first comes first.
-            group.create_task(feed(group), name="feed")
-    except BaseExceptionGroup as errors:
-        raise first_of(errors) from None
+        await asyncio.shield(work)
+    except asyncio.CancelledError:
+        carrier.start_no_more()
+        await drained(work, drain_s_max)
+        raise
+
+
+@dataclass(slots=True)
+class _Carrier:
+    events: AsyncIterator[Batch | Shard]
+    fetch: Fetch
+    sink: Sink
+    on_batch: Callable[[Batch], None]
+    on_reply: Callable[[Batch, Reply], None]
+    slots: asyncio.Semaphore
+    shards: asyncio.Semaphore
+    pending: dict[int, _Pending] = field(default_factory=dict)
+    feeder: asyncio.Task[None] | None = None
+
+    async def carry_each(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                # A task like the others, so that whichever fails first comes first.
+                self.feeder = group.create_task(self._feed(group), name="feed")
+        except BaseExceptionGroup as errors:
+            raise first_of(errors) from None
+
+    def start_no_more(self) -> None:
+        if self.feeder:
+            self.feeder.cancel()
+
+    async def _feed(self, group: asyncio.TaskGroup) -> None:
+        async for event in self.events:
+            number = event.shard if isinstance(event, Batch) else event.number
+            if number not in self.pending:
+                await self.shards.acquire()
+                self.pending[number] = _Pending()
+            if isinstance(event, Batch):
+                await self.slots.acquire()
+                self.on_batch(event)
+                group.create_task(self._carry(event), name=f"shard {event.shard} batch {event.seq}")
+            else:
+                self.pending[number].shard = event
+                group.create_task(self._commit_if_complete(number), name=f"shard {number}")
+
+    async def _carry(self, batch: Batch) -> None:
+        try:
+            reply = await self.fetch(batch.accounts)
+        finally:
+            self.slots.release()
+        self.on_reply(batch, reply)
+        self.sink.add(batch, reply)
+        self.pending[batch.shard].done += 1
+        await self._commit_if_complete(batch.shard)
+
+    async def _commit_if_complete(self, number: int) -> None:
+        # Whoever comes last finds it complete, and takes it out: nobody else commits it.
+        if number in self.pending and self.pending[number].complete() and (shard := self.pending.pop(number).shard):
+            await self.sink.commit(shard)
+            self.shards.release()
+
+
+async def drained(work: asyncio.Task[None], seconds: float) -> None:
+    """Let a task come to its end, for so long; then cancel it. Raises what it fails with."""
+    try:
+        async with asyncio.timeout(seconds):
+            await asyncio.shield(work)
+    except TimeoutError:
+        work.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
 
 
 def first_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -128,14 +168,19 @@ async def abandonable(call: Callable[[], T]) -> T:
 
 
 class KnownCheck:
-    """Stop a run whose first thousand accounts are mostly unknown to the service: wrong app, or wrong column."""
+    """Stop a run whose first thousand accounts are mostly unknown to the service: wrong app, or wrong column.
 
-    def __init__(self, absent_share_max: float | None) -> None:
+    `known` and `absent` count the accounts that an earlier start of the run had answers for: they are of the sample.
+    """
+
+    def __init__(self, absent_share_max: float | None, *, known: int = 0, absent: int = 0) -> None:
         self._absent_share_max = absent_share_max
-        self._left = SAMPLE_ACCOUNTS
+        self._left = SAMPLE_ACCOUNTS - known - absent
         self._sample: set[tuple[int, int]] = set()
-        self._known = 0
-        self._absent = 0
+        self._known = known
+        self._absent = absent
+        if self._left <= 0:
+            judge_absent(absent, known + absent, None)
 
     def start(self, batch: Batch) -> None:
         """Take note of a batch that is about to be asked; the first of them are the sample."""

@@ -1,14 +1,17 @@
 """Counters of a run, its rate and time left. Takes `now`, prints nothing."""
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from exporter.errors import AttemptError, Verdict
 from exporter.model import ANSWERS, Fetch, Reason, Reply
 
 SERIES_POINTS_MAX = 600  # the series of a run of any length stays small: its points grow wider instead
 RECENT_S = 10.0
+COUNTERS = ("requests", "retries", "refusals")
 
 
 @dataclass(slots=True)
@@ -59,6 +62,12 @@ class Series:
         """Return the points in order, as plain data."""
         return [asdict(point) for _, point in sorted(self._points.items())]
 
+    def restore(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Begin with the points of a run before, as plain data. Raises TypeError or KeyError for other data."""
+        points = [Point(**row) for row in rows]
+        self._width_s = max((point.width_s for point in points), default=self._width_s)
+        self._points = {int(point.at_s / self._width_s): point for point in points}
+
     def _widen(self) -> None:
         points, self._points = self._points, {}
         self._width_s *= 2
@@ -77,6 +86,10 @@ class Progress:
         self._first_start: float | None = None
         self._last_start = self._began
         self._marks: list[tuple[float, int, int]] = []
+        self._before_s = 0.0
+        self._requests_before = 0
+        self.skipped = 0
+        """Accounts settled by an earlier start of this run."""
         self.series = Series()
         self.requests = 0
         self.retries = 0
@@ -92,14 +105,14 @@ class Progress:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the start."""
-        return self._clock() - self._began
+        """Seconds since the start, those of earlier starts included."""
+        return self._before_s + self._clock() - self._began
 
     @property
     def requests_per_s(self) -> float:
-        """Requests a second from the first to the last, 0 when there are not two."""
+        """Requests a second from the first to the last of this start, 0 when there are not two."""
         span_s = self._last_start - (self._last_start if self._first_start is None else self._first_start)
-        return (self.requests - 1) / span_s if span_s > 0 else 0.0
+        return (self.requests - self._requests_before - 1) / span_s if span_s > 0 else 0.0
 
     @property
     def settled(self) -> int:
@@ -110,6 +123,26 @@ class Progress:
     def absent(self) -> int:
         """Accounts that the service does not know."""
         return sum(self.reasons[reason] for reason in ANSWERS)
+
+    def state(self) -> dict[str, Any]:
+        """Return what an interrupted run would go on counting from, as plain data."""
+        return {
+            **{name: getattr(self, name) for name in COUNTERS},
+            "seconds": self.elapsed_s,
+            "series": self.series.rows(),
+        }
+
+    def restore(self, state: Mapping[str, Any], reasons: Mapping[str, int], found: int) -> None:
+        """Go on counting from the `state` of an earlier start, whose shards settled so many accounts."""
+        with contextlib.suppress(KeyError, TypeError, ValueError):  # of another version: only the counts are lost
+            self.series.restore(state["series"])
+            self._before_s = float(state["seconds"])
+            for name in COUNTERS:
+                setattr(self, name, state[name])
+        self._requests_before = self.requests
+        self.found = found
+        self.reasons.update({Reason(reason): number for reason, number in reasons.items()})
+        self.skipped = self.planned = self.settled
 
     def started(self) -> None:
         """Count the start of an attempt."""
@@ -157,15 +190,17 @@ class Progress:
         now = self._clock()
         self._marks = [mark for mark in self._marks if mark[0] >= now - RECENT_S]
         self._marks.append((now, self.requests, self.settled))
-        then, requests, settled = self._marks[0] if len(self._marks) > 1 else (self._began, 0, 0)
+        begun = (self._began, self._requests_before, self.skipped)
+        then, requests, settled = self._marks[0] if len(self._marks) > 1 else begun
         span_s = max(now - then, 1e-9)
         return (self.requests - requests) / span_s, (self.settled - settled) / span_s
 
     def left_s(self) -> float | None:
         """Estimate the seconds left: what the input holds by the share read, at the pace so far; None while unknown."""
-        if not self.share_read or not self.settled:
+        settled = self.settled - self.skipped
+        if not self.share_read or not settled:
             return None
-        return max(0.0, self.planned / self.share_read - self.settled) * self.elapsed_s / self.settled
+        return max(0.0, self.planned / self.share_read - self.settled) * (self._clock() - self._began) / settled
 
 
 def counted(fetch: Fetch, progress: Progress, clock: Callable[[], float]) -> Fetch:

@@ -1,4 +1,4 @@
-"""The main job: find out what the same command means here, then run, then publish."""
+"""The main job: find out what the same command means here, then begin or go on, then publish."""
 
 import asyncio
 import re
@@ -9,10 +9,11 @@ from typing import BinaryIO, cast
 from exporter.app.job import Job, Outcome, identity_of
 from exporter.app.run import Run
 from exporter.app.service import make_client
-from exporter.errors import OutputError, SettingsError
+from exporter.errors import InputError, OutputError, SettingsError
 from exporter.model import ANSWERS
 from exporter.output import folder
 from exporter.output.folder import Folder
+from exporter.output.left import Left
 from exporter.output.manifest import Manifest
 from exporter.output.shards import FOLDERS
 from exporter.pipeline import abandonable, judge_absent
@@ -32,11 +33,48 @@ async def export(job: Job) -> Outcome:
             await abandonable(job.standard_input.drain)
         if done := await asyncio.to_thread(_settled_before, place, job, source):
             return Outcome(done, asked=False)
-        place.begin(identity_of(job, source).parts)
+        left = await _begun(place, job, source)
         async with client:
-            run = Run(job, source, place, client)
+            run = Run(job, source, place, client, left)
             await run.carry()
             return Outcome(await _published(run), asked=True)
+
+
+async def _begun(place: Folder, job: Job, source: Source) -> Left:
+    """Go on with the unfinished run that lies here, or begin one."""
+    if job.settings.restart or place.unfinished() is None:
+        left = await asyncio.to_thread(place.begin, identity_of(job, source).parts)
+    else:
+        left = await asyncio.to_thread(place.resume)
+        _tell(job, left)
+    if job.standard_input:
+        await _spool(place, job, left)
+    return left
+
+
+def _tell(job: Job, left: Left) -> None:
+    rows = sum(facts.last_row - facts.first_row + 1 for facts in left.shards)
+    job.tell(f"Going on with the run that was stopped: {rows:,} rows of the input are done.")
+    if left.damaged:
+        numbers = ", ".join(map(str, left.damaged))
+        job.warn(f"what was written of shard {numbers} is damaged or gone; it is asked for again.")
+
+
+async def _spool(place: Folder, job: Job, left: Left) -> None:
+    """Read standard input from the spool: as it comes, or as an earlier start of this run kept it."""
+    stream = job.standard_input
+    if stream is None:
+        return
+    if left.spooled is None:
+        stream.spool_to(place.spool(), lambda fingerprint: place.record("spooled", fingerprint=fingerprint))
+        return
+    await abandonable(stream.drain)
+    if not stream.is_empty and stream.fingerprint() != left.spooled:
+        raise InputError(
+            "standard input is not what the unfinished run has read. Send the same again, or nothing (</dev/null) to go on"
+            " with what is kept, or give --restart to begin anew."
+        )
+    stream.replay(place.spool(keep_bytes=int(left.spooled["bytes"])), left.spooled)
 
 
 async def _published(run: Run) -> Manifest:

@@ -1,5 +1,6 @@
 """What a run is told, and which export that is."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +9,7 @@ from exporter.output.identity import STREAM, Identity
 from exporter.output.manifest import Manifest
 from exporter.progress import Progress
 from exporter.settings import Settings
-from exporter.source import InputFile, Source, Tally, fingerprint
+from exporter.source import InputFile, Source, StandardInput, fingerprint
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,9 @@ class Job:
     out: Path
     settings: Settings
     progress: Progress
-    standard_input: Tally | None = None
+    standard_input: StandardInput | None = None
     warn: Callable[[str], None] = field(default=lambda _sentence: None)
+    tell: Callable[[str], None] = field(default=lambda _sentence: None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,11 @@ class Outcome:
 
     manifest: Manifest
     asked: bool
+
+
+def names_of(source: Source) -> list[str]:
+    """Name the input's files so that they are found from anywhere; `-` is standard input."""
+    return [os.path.abspath(file.path) if file.path else file.name for file in source.files]  # noqa: PTH100 - links stay
 
 
 def identity_of(job: Job, source: Source, *, read: bool = False) -> Identity:

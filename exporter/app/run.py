@@ -1,4 +1,7 @@
-"""One run: every part is built here from Settings, in reading order, and the order of the wrappers is the policy."""
+"""One run: every part is built here from Settings, in reading order, and the order of the wrappers is the policy.
+
+It goes on with what is `left` of an earlier start: those shards are neither read nor asked for again.
+"""
 
 import asyncio
 import math
@@ -7,18 +10,18 @@ import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from datetime import UTC, datetime
 
 from exporter import __version__
 from exporter.api.client import Client
-from exporter.app.job import Job, identity_of
+from exporter.app.job import Job, identity_of, names_of
 from exporter.batching import BATCH_ACCOUNTS_MAX, Planner, Shard
 from exporter.errors import ServiceRefusal, ServiceUnreachable
 from exporter.flatten import Attributes
 from exporter.limiter import Limiter, limited
-from exporter.model import Batch, Fetch, Reply
+from exporter.model import ANSWERS, Batch, Fetch, Reply
 from exporter.output import manifest
-from exporter.output.folder import Folder
+from exporter.output.folder import Folder, now
+from exporter.output.left import Left
 from exporter.output.manifest import Manifest
 from exporter.output.shards import ShardFacts, ShardWriter
 from exporter.pipeline import KnownCheck, carry_all, judge_absent, read_ahead
@@ -33,21 +36,27 @@ UNREACHABLE_S_MAX = 30.0  # before the first answer of a run
 class Run:
     """One run: asks for every account, then publishes."""
 
-    def __init__(self, job: Job, source: Source, place: Folder, client: Client) -> None:
-        self._job, self._source, self._place, self._client = job, source, place, client
+    def __init__(self, job: Job, source: Source, place: Folder, client: Client, left: Left) -> None:
+        self._job, self._source, self._place, self._client, self._left = job, source, place, client, left
         settings = job.settings
         self._limiter = Limiter(settings.rate)
+        if left.killed:
+            self._limiter.spend_all()
         self._layout = Layout(settings.attribute_names, settings.types)
-        self._attributes = Attributes(settings.attribute_names or (), exactly=settings.attribute_names is not None)
-        self._known = KnownCheck(settings.max_missing)
-        self._shards: list[ShardFacts] = []
-        self._started_at = datetime.now(UTC)
+        self._shards = list(left.shards)
+        asked = manifest.asked(self._shards)
+        absent = sum(asked[reason] for reason in ANSWERS)
+        self._known = KnownCheck(settings.max_missing, known=manifest.rows(self._shards), absent=absent)
+        job.progress.restore(left.progress, asked, manifest.rows(self._shards))
 
     async def carry(self) -> None:
-        """Ask for every account and make every shard durable."""
+        """Ask for every account that has no durable shard, and make every shard durable."""
         job, settings = self._job, self._job.settings
-        if settings.asks_names:
-            self._attributes = Attributes(await self._ask_names())
+        self._attributes = Attributes(
+            await self._ask_names() if settings.asks_names else settings.attribute_names or (),
+            exactly=settings.attribute_names is not None,
+            known={name for facts in self._shards for name in facts.attributes},
+        )
         with ThreadPoolExecutor(1, "write") as thread:
             writer = ShardWriter(
                 self._place.run, self._attributes, self._layout, thread=thread, on_durable=self._durable
@@ -80,13 +89,14 @@ class Run:
         shards = assemble(self._place.run, self._shards, columns, drop_duplicates=drop, stop=stop)
         if stop.is_set():
             return None
+        seen = {name for facts in self._shards for name in facts.seen}
         progress, identity = self._job.progress, identity_of(self._job, self._source, read=True)
         made = Manifest(
             format=manifest.FORMAT,
             exporter=__version__,
+            inputs=names_of(self._source),
             schema=manifest.schema_rows(columns),
-            ignored_attributes=dict(sorted(self._attributes.ignored.items())),
-            absent_attributes=sorted({*(settings.attribute_names or ()), *settings.types} - self._attributes.seen),
+            absent_attributes=sorted({*(settings.attribute_names or ()), *settings.types} - seen),
             settings=settings.public(),
             fingerprint=identity.fingerprint,
             fingerprint_of=identity.parts,
@@ -94,8 +104,10 @@ class Run:
             retries=progress.retries,
             refusals=progress.refusals,
             requests_per_s=round(progress.requests_per_s, 2),
-            started_at=self._started_at.isoformat(timespec="milliseconds"),
-            finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            outages=0,
+            paused_s=0.0,
+            started_at=self._place.begun_at,
+            finished_at=now(),
             seconds=round(progress.elapsed_s, 3),
             series=progress.series.rows(),
             **manifest.totals(shards),
@@ -113,7 +125,9 @@ class Run:
         return retrying(first_alone, policy, jitter=random.random, on_retry=progress.retried)
 
     async def _ask_names(self) -> list[str]:
-        """Ask for the app's attribute names, under the same policy as everything else: as if one account had them."""
+        """Ask once for the app's attribute names, under the same policy as everything else: as if one account had them."""
+        if self._left.names is not None:
+            return list(self._left.names)
 
         async def call(accounts: Sequence[str]) -> Reply:
             return Reply(found={name: dict.fromkeys(await self._client.attribute_names()) for name in accounts})
@@ -121,12 +135,22 @@ class Run:
         reply = await self._layered(call)(["the app"])
         if reply.rejected:
             raise ServiceRefusal(f"the service did not tell its attribute names: {reply.rejected['the app'].message}")
-        return list(reply.found["the app"])
+        names = list(reply.found["the app"])
+        self._place.record("names", names=names)
+        return names
 
     def _planned(self) -> Generator[list[Batch | Shard], None, None]:
         settings, progress = self._job.settings, self._job.progress
-        planner = Planner(shard_rows=settings.shard_rows, strip=settings.strip, keep=settings.duplicates == "keep")
-        for chunk in self._source.chunks():
+        # What lies before the first gap is passed over, unless the input is a pipe: then nobody knows whether it is the same.
+        before = self._left.before_gap if all(file.bytes is not None for file in self._source.files) else None
+        planner = Planner(
+            shard_rows=settings.shard_rows,
+            strip=settings.strip,
+            keep=settings.duplicates == "keep",
+            first=before.number + 1 if before else 0,
+            done=self._left.done,
+        )
+        for chunk in self._source.chunks(before.ends if before else None):
             events = planner.add(chunk)
             progress.planned += sum(len(event.accounts) for event in events if isinstance(event, Batch))
             progress.share_read = chunk.share
@@ -134,7 +158,7 @@ class Run:
         yield planner.finish()
 
     def _durable(self, facts: ShardFacts) -> None:
-        self._place.record_shard(facts)
+        self._place.record_shard(facts, self._job.progress.state())
         self._shards.append(facts)
 
     def _replied(self, batch: Batch, reply: Reply) -> None:

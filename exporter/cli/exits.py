@@ -20,7 +20,7 @@ EXIT_CODES: Mapping[type[errors.ExporterError], int] = {
     errors.MachineError: 5,
     errors.ServiceUnreachable: 75,
 }
-SIGNAL_CODES: Mapping[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143}
+SIGNAL_CODES: Mapping[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 BUG = 1
 
 

@@ -14,7 +14,7 @@ import orjson
 import typer
 
 from exporter.cli.console import duration, redacted, say, show, watched
-from exporter.cli.exits import COMPLETE, TOO_MANY_REJECTS, Stopped
+from exporter.cli.exits import COMPLETE, SIGNAL_CODES, TOO_MANY_REJECTS, Stopped
 from exporter.progress import Progress
 from exporter.settings import Settings
 
@@ -49,11 +49,11 @@ def carry_out(inputs: list[str], out: Path, settings: Settings) -> "Outcome":
     """Run the job under its progress line. Raises ExporterError, and Stopped after a signal."""
     # The libraries of a run take half a second to load: --help does without them.
     from exporter.app import Job
-    from exporter.source import Tally
+    from exporter.source import StandardInput
 
     progress = Progress(time.monotonic)
-    tally = Tally(sys.stdin.buffer) if "-" in inputs and sys.stdin is not None else None
-    job = Job(inputs, out, settings, progress, tally, warn=lambda sentence: say(f"Warning: {sentence}"))
+    standard_input = StandardInput(sys.stdin.buffer) if "-" in inputs and sys.stdin is not None else None
+    job = Job(inputs, out, settings, progress, standard_input, warn=lambda words: say(f"Warning: {words}"), tell=say)
     return asyncio.run(_until_signal(job))
 
 
@@ -70,16 +70,26 @@ async def _until_signal(job: "Job") -> "Outcome":
         task.cancel()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop, number)
+    for number in SIGNAL_CODES:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup a hang-up is none
+            loop.add_signal_handler(number, stop, number)
     try:
         async with watched(job.progress):
             return await export(job)
     except asyncio.CancelledError:
         if not stopped:
             raise
-        say("Stopped. Nothing was published; the same command starts again.")
+        say(_stopped(job.out))
         raise Stopped(stopped[0]) from None
+
+
+def _stopped(out: Path) -> str:
+    """Say what is safe, and how to go on."""
+    from exporter.output.folder import Folder
+
+    shards = sum(record["op"] == "shard" for record in Folder(out).records())
+    command = shlex.join(["exporter", *sys.argv[1:]])
+    return f"Stopped: {shards:,} finished shards lie in {out}, nothing is published. The same command goes on:\n  {command}"
 
 
 def judge(manifest: "Manifest", settings: Settings) -> int:

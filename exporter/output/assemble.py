@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from exporter.errors import MachineError
 from exporter.flatten import Array, nulls, schema_of
-from exporter.model import Reason
+from exporter.model import NEVER_ASKED
 from exporter.output import files, memory
 from exporter.output.duplicates import later_duplicates, partitions_for
 from exporter.output.publish import STAGE
@@ -31,7 +31,7 @@ from exporter.output.shards import (
 )
 from exporter.schema import ACCOUNT, Column
 
-NEVER_ASKED = pa.array([Reason.INVALID_ID, Reason.BAD_ROW], pa.string())
+NOT_ASKED = pa.array(sorted(NEVER_ASKED), pa.string())
 
 Places = Mapping[int, Sequence[Array]]
 
@@ -87,7 +87,7 @@ def _asked_rejects(rejects: pa.Table) -> pa.Table:
 
 
 def _was_asked(rejects: pa.Table) -> Array:
-    return pc.invert(pc.is_in(rejects.column("reason"), value_set=NEVER_ASKED))
+    return pc.invert(pc.is_in(rejects.column("reason"), value_set=NOT_ASKED))
 
 
 def _final(run: Path, shard: ShardFacts, columns: Sequence[Column], later: Sequence[Array]) -> ShardFacts:

@@ -6,14 +6,14 @@ never asked again: the kernel may have dropped the data and say yes the second t
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from exporter.errors import MachineError, OutputError
+from exporter.errors import MachineError
+from exporter.output.failpoints import reach
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
@@ -28,6 +28,8 @@ _WAYS_OUT = {
     errno.EEXIST: "something that is no folder stands there. Choose another --out.",
     errno.ELOOP: "it is a link, which is not followed. Choose another --out.",
     errno.ENOTDIR: "a part of the path is a file. Choose another --out.",
+    errno.EIO: "the disk failed. Check it, then run the same command again.",
+    errno.EFBIG: "a file may not grow that large here (ulimit -f). Raise the limit and run the same command again.",
     errno.EMFILE: "too many open files. Raise the limit (ulimit -n) and run the same command again.",
 }
 
@@ -103,7 +105,9 @@ def whole_file(path: Path) -> Iterator[Draft]:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+            reach("file-written")
             temporary.rename(path)
+            reach("file-named")
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
@@ -170,11 +174,12 @@ def remove(path: Path) -> None:
 
 
 class Appender:
-    """A file that only grows: each record is durable before `append` returns."""
+    """A file that only grows: what is appended is durable before `append` returns."""
 
     def __init__(self, path: Path, *, keep_bytes: int) -> None:
         """Open or make the file, cut to its first `keep_bytes`. Raises MachineError."""
         self._path = path
+        self._whole = keep_bytes
         with on_disk(path):
             flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
             self._descriptor = os.open(path, flags, FILE_MODE)
@@ -184,49 +189,29 @@ class Appender:
 
     def append(self, data: bytes) -> None:
         """Add bytes and make them durable. Raises MachineError."""
+        self.add(data)
+        reach("journal-appended")
+        self.sync()
+
+    def add(self, data: bytes) -> None:
+        """Add all of these bytes or none; they are durable after the next `sync`. Raises MachineError."""
         with on_disk(self._path):
             left = memoryview(data)
-            while left:
-                left = left[os.write(self._descriptor, left) :]
+            try:
+                while left:
+                    left = left[os.write(self._descriptor, left) :]
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._descriptor, self._whole)
+                raise
+            self._whole += len(data)
+
+    def sync(self) -> None:
+        """Make what was added durable. Raises MachineError."""
+        with on_disk(self._path):
             os.fdatasync(self._descriptor)
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._descriptor)
-
-
-@contextlib.contextmanager
-def only_writer(path: Path) -> Iterator[None]:
-    """Hold a permanent lock file, which is never deleted: a second holder could slip in.
-
-    Raises MachineError when another process holds it, naming its pid. The lock dies with its holder.
-    """
-    with on_disk(path):
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
-    try:
-        with on_disk(path):
-            _take(descriptor, path)
-        yield
-    finally:
+        """Close the file; nothing is added any more."""
+        descriptor, self._descriptor = self._descriptor, -1
         os.close(descriptor)
-
-
-def _take(descriptor: int, path: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
-        raise MachineError(
-            f"{path.parent}: another run (pid {holder}) is writing here. Wait for it, or stop it and run again."
-        ) from None
-    if not _same_file(descriptor, path):
-        raise OutputError(f"{path} was replaced while this run started. Never delete it; run the command again.")
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-
-
-def _same_file(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat(follow_symlinks=False))
-    except FileNotFoundError:
-        return False

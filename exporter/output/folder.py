@@ -4,25 +4,40 @@ import contextlib
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import orjson
 
 from exporter.errors import OutputError
 from exporter.output import files, manifest, publish
+from exporter.output.failpoints import reach
 from exporter.output.journal import Journal, Record, read
+from exporter.output.left import Left, remove_all_but, survey
+from exporter.output.lock import Lock, only_writer
 from exporter.output.manifest import Manifest
 from exporter.output.shards import FOLDERS, ShardFacts
+from exporter.output.spool import Spool
 
 LOCK = ".lock"
 RUN = ".run"
 
 
+def now() -> str:
+    """Return this moment as it is written down: ISO 8601, UTC, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
 class Folder:
     """An output folder that this process alone writes to."""
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, lock: Lock | None = None) -> None:
         self.out = out
         self.run = out / RUN
+        self._lock = lock
         self._journal: Journal | None = None
+        self._spool: Spool | None = None
 
     def records(self) -> list[Record]:
         """Return the journal of a run that was not finished; empty when there is none. Raises OutputError."""
@@ -76,37 +91,66 @@ class Folder:
                 f"{self.out / there} is of an export without {publish.SUCCESS}. Choose another --out, or give --overwrite."
             )
 
-    def begin(self, fingerprint: Mapping[str, object]) -> None:
+    def begin(self, fingerprint: Mapping[str, object]) -> Left:
         """Start a run from nothing: whatever an unfinished one left is removed. Raises MachineError."""
+        killed = (self.run / publish.JOURNAL).exists()
         # The journal goes first: it must never name what is gone.
         files.remove(self.run / publish.JOURNAL)
         files.remove(self.run)
         for name in FOLDERS:
             files.make_folder(self.run / name)
-        self._journal = Journal(self.run / publish.JOURNAL)
-        self._journal.append("begin", fingerprint_of=fingerprint)
+        begin = {"op": "begin", "at": now(), "fingerprint_of": fingerprint}
+        self._journal = Journal(self.run / publish.JOURNAL, [begin])
+        reach("run-begun")
+        return Left(killed=killed)
 
-    def record_shard(self, facts: ShardFacts) -> None:
-        """Record a shard whose files are durable. Raises MachineError."""
-        self._open_journal().append("shard", **asdict(facts))
+    def resume(self) -> Left:
+        """Go on with an unfinished run: with the shards that hold, and nothing else. Raises OutputError, MachineError."""
+        left = survey(self.run, self.records())
+        self._journal = Journal(self.run / publish.JOURNAL, left.records)
+        self._journal.append("resume", at=now())
+        reach("run-resumed")
+        remove_all_but(self.run, left)
+        return left
+
+    @property
+    def begun_at(self) -> str:
+        """When the run began, whatever happened since: ISO 8601, UTC."""
+        return next(str(record.get("at")) for record in self.records() if record["op"] == "begin")
+
+    def record(self, op: str, **facts: object) -> None:
+        """Add a record to the journal, durably. Raises MachineError."""
+        if self._lock:
+            self._lock.check()
+        if self._journal is None:
+            raise RuntimeError("begin or resume comes first")
+        self._journal.append(op, **facts)
+
+    def record_shard(self, facts: ShardFacts, progress: Mapping[str, Any] | None = None) -> None:
+        """Record a shard whose files are durable, and how far the run has come with it. Raises MachineError."""
+        self.record("shard", **asdict(facts))
+        if progress is not None:
+            files.write_bytes(self.run / publish.PROGRESS, orjson.dumps(progress))
+
+    def spool(self, *, keep_bytes: int = 0) -> Spool:
+        """Open the spool of standard input. Raises MachineError."""
+        self._spool = Spool(self.run / publish.SPOOL, keep_bytes=keep_bytes)
+        return self._spool
 
     def publish(self, final: Manifest) -> None:
         """Make the export visible: from here on the run can only go forward. Raises MachineError."""
         files.write_bytes(self.run / publish.STAGE / manifest.NAME, final.to_json())
-        self._open_journal().append("publishing")
+        reach("assembled")
+        self.record("publishing")
         self.close()
         publish.roll_forward(self.out, self.run)
 
     def close(self) -> None:
-        """Close the journal."""
-        if self._journal:
-            self._journal.close()
-            self._journal = None
-
-    def _open_journal(self) -> Journal:
-        if self._journal is None:
-            raise RuntimeError("begin comes first")
-        return self._journal
+        """Close the journal and the spool."""
+        for file in (self._journal, self._spool):
+            if file:
+                file.close()
+        self._journal = self._spool = None
 
 
 @contextlib.contextmanager
@@ -118,8 +162,8 @@ def held(out: Path) -> Iterator[Folder]:
     """
     files.make_folder(out)
     _refuse_open_to_others(out)
-    with files.only_writer(out / LOCK):
-        folder = Folder(out)
+    with only_writer(out / LOCK) as lock:
+        folder = Folder(out, lock)
         try:
             yield folder
         finally:

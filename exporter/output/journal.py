@@ -4,8 +4,9 @@ A record is written after what it names, so whatever the journal says is on disk
 anywhere else is refused, because then nothing in the journal can be trusted.
 """
 
+import threading
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import orjson
@@ -46,21 +47,27 @@ def _record(line: bytes) -> Record | None:
 
 
 class Journal:
-    """An open journal: the records so far, and a place for more."""
+    """An open journal: the records so far, and a place for more. Any thread may append."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or make a journal, cutting off a torn tail.
+    def __init__(self, path: Path, records: Iterable[Record] | None = None) -> None:
+        """Make a journal of these records, or go on with those that stand there, without a torn tail.
 
-        Raises OutputError when it is damaged elsewhere, MachineError when the disk fails.
+        It is always written anew, as a whole: after a sync that failed the kernel may still show a record that never
+        reached the disk. Raises OutputError when it is damaged, MachineError when the disk fails.
         """
-        self.records, good = read(path)
-        self._appender = files.Appender(path, keep_bytes=good)
+        kept = read(path)[0] if records is None else records
+        self.records: list[Record] = [{**record, "seq": seq} for seq, record in enumerate(kept)]
+        whole = b"".join(map(encode, self.records))
+        files.write_bytes(path, whole)
+        self._appender = files.Appender(path, keep_bytes=len(whole))
+        self._turn = threading.Lock()
 
     def append(self, op: str, **facts: object) -> None:
         """Add a record, durably. Raises MachineError."""
-        record = {"seq": len(self.records), "op": op, **facts}
-        self._appender.append(encode(record))
-        self.records.append(record)
+        with self._turn:
+            record = {"seq": len(self.records), "op": op, **facts}
+            self._appender.append(encode(record))
+            self.records.append(record)
 
     def close(self) -> None:
         """Close the file."""

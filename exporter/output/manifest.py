@@ -10,13 +10,14 @@ from typing import Any, get_origin
 import orjson
 
 from exporter.errors import MachineError, OutputError
-from exporter.model import ANSWERS, Reason
+from exporter.flatten import Sighting
+from exporter.model import ANSWERS, NEVER_ASKED, Reason
 from exporter.output import files
 from exporter.output.shards import BAD, DATA, REJECTS, ShardFacts, file_name
 from exporter.schema import ACCOUNT, Column
 
 NAME = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Manifest:
 
     format: int
     exporter: str
+    inputs: Sequence[str]
     input: int
     rows: int
     rejects: int
@@ -43,6 +45,8 @@ class Manifest:
     requests: int
     retries: int
     refusals: int
+    outages: int
+    paused_s: float
     requests_per_s: float
     started_at: str
     finished_at: str
@@ -109,12 +113,14 @@ def totals(shards: Sequence[ShardFacts]) -> dict[str, Any]:
             )
     reasons: Counter[str] = Counter()
     bad_values: Counter[str] = Counter()
+    sighting = Sighting()
     for shard in shards:
         reasons.update(shard.rejects)
         bad_values.update(shard.bad_values)
+        sighting.add(Sighting(ignored=Counter(shard.ignored)))
     return {
         "input": sum(shard.last_row - shard.first_row + 1 for shard in shards),
-        "rows": sum(shard.files[DATA].rows for shard in shards),
+        "rows": rows(shards),
         "rejects": reasons.total(),
         "rejects_by_reason": dict(sorted(reasons.items())),
         "duplicates": sum(shard.duplicates for shard in shards),
@@ -122,18 +128,43 @@ def totals(shards: Sequence[ShardFacts]) -> dict[str, Any]:
         "missing": reasons[Reason.MISSING],
         "ids_with_outer_spaces": sum(shard.spaced for shard in shards),
         "bad_values": dict(sorted(bad_values.items())),
-        "shards": [
-            {**_file(shard, DATA), "first_row": shard.first_row, "last_row": shard.last_row} for shard in shards
-        ],
+        "ignored_attributes": dict(sorted(sighting.ignored.items())),
+        "shards": [_entry(shard) for shard in shards],
         "reject_files": [_file(shard, REJECTS) for shard in shards],
         "bad_value_files": [_file(shard, BAD) for shard in shards],
     }
+
+
+def rows(shards: Sequence[ShardFacts]) -> int:
+    """Count the rows of these shards."""
+    return sum(shard.files[DATA].rows for shard in shards)
+
+
+def asked(shards: Sequence[ShardFacts]) -> Counter[str]:
+    """Count the rejects of these shards by reason, those aside that the service was never asked for."""
+    reasons: Counter[str] = Counter()
+    for shard in shards:
+        reasons.update(shard.rejects)
+    return Counter({reason: number for reason, number in reasons.items() if reason not in NEVER_ASKED})
 
 
 def schema_rows(columns: Sequence[Column]) -> list[dict[str, str]]:
     """Describe the columns of the data, in order."""
     account = {"name": ACCOUNT, "type": "text"}
     return [account, *({"name": c.name, "type": c.type, "attribute": c.attribute} for c in columns)]
+
+
+def _entry(shard: ShardFacts) -> dict[str, object]:
+    return {
+        **_file(shard, DATA),
+        "first_row": shard.first_row,
+        "last_row": shard.last_row,
+        "rejects": shard.files[REJECTS].rows,
+        "duplicates": shard.duplicates,
+        "blank": shard.blank,
+        "spaced": shard.spaced,
+        "ids_hash": shard.ids_hash,
+    }
 
 
 def _file(shard: ShardFacts, folder: str) -> dict[str, object]:

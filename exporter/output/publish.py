@@ -6,6 +6,7 @@ Every step finds out whether it was done before: killed anywhere, the next start
 from pathlib import Path
 
 from exporter.output import files
+from exporter.output.failpoints import reach
 from exporter.output.manifest import NAME as MANIFEST
 from exporter.output.shards import FOLDERS
 
@@ -13,21 +14,28 @@ JOURNAL = "journal"
 STAGE = "publish"
 SUCCESS = "_SUCCESS"
 PUBLISHED = (*FOLDERS, MANIFEST)
-RUN_NAMES = frozenset({*FOLDERS, STAGE, SUCCESS, JOURNAL, "duplicates"})
+PROGRESS = "progress.json"
+SPOOL = "stdin"
+RUN_NAMES = frozenset({*FOLDERS, STAGE, SUCCESS, JOURNAL, "duplicates", PROGRESS, SPOOL})
 
 
 def roll_forward(out: Path, run: Path) -> None:
     """Move what is staged into place, then say so with `_SUCCESS`. Raises MachineError; may be repeated at any point."""
     stage = run / STAGE
+    reach("publishing")
     files.remove(out / SUCCESS)
+    reach("success-removed")
     for name in PUBLISHED:
         if (stage / name).exists():
             files.remove(out / name)
             files.move(stage / name, out / name)
+            reach("published-part")
     files.write_bytes(run / SUCCESS, b"")
     files.move(run / SUCCESS, out / SUCCESS)
+    reach("success-written")
     # The journal goes last: as long as anything is left, it says that this has to be finished.
     for path in sorted(run.iterdir()):
         if path.name != JOURNAL:
             files.remove(path)
+            reach("run-removed-part")
     files.remove(run)

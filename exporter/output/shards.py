@@ -10,15 +10,17 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from exporter.batching import Shard
 from exporter.errors import SettingsError
-from exporter.flatten import Array, Attributes, arrow_schema, texts, typed
-from exporter.model import Batch, Rejection, Reply
+from exporter.flatten import Array, Attributes, Sighting, arrow_schema, texts, typed
+from exporter.model import Batch, Mark, Rejection, Reply
 from exporter.output import files, memory
+from exporter.output.failpoints import reach
 from exporter.schema import Layout
 
 ROW_GROUP_ROWS = 100_000
@@ -48,7 +50,11 @@ class FileFacts:
 
 @dataclass(frozen=True, slots=True)
 class ShardFacts:
-    """One durable shard: where its rows come from, what became of them, and its files by folder."""
+    """One durable shard: where its rows come from, what became of them, and its files by folder.
+
+    `attributes` have a column in its data, `seen` those of them that an account had; `ignored` counts the accounts that had
+    one without a column. `ends` and `share` tell where the next shard begins, as in `batching.Shard`.
+    """
 
     number: int
     first_row: int
@@ -58,9 +64,21 @@ class ShardFacts:
     spaced: int
     ids_hash: str
     attributes: Sequence[str]
+    seen: Sequence[str]
+    ignored: Mapping[str, int]
     rejects: Mapping[str, int]
     bad_values: Mapping[str, int]
     files: Mapping[str, FileFacts]
+    ends: Mark | None = None
+    share: float | None = None
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> "ShardFacts":
+        """Read the facts back from plain data (see `asdict`). Raises KeyError or TypeError for other data."""
+        facts = {name: record[name] for name in cls.__slots__}
+        facts["files"] = {folder: FileFacts(**record["files"][folder]) for folder in FOLDERS}
+        facts["ends"] = Mark(**record["ends"]) if record["ends"] else None
+        return cls(**facts)
 
     @property
     def off_by(self) -> int:
@@ -92,7 +110,7 @@ class _Answers:
     """What is known of one shard so far: by batch, the accounts found, their attributes and their rows."""
 
     found: dict[int, tuple[pa.StringArray, pa.StructArray, Sequence[int]]] = field(default_factory=dict)
-    names: frozenset[str] = frozenset()
+    sighting: Sighting = field(default_factory=Sighting)
     rejected: list[tuple[int, str, Rejection]] = field(default_factory=list)
 
 
@@ -128,7 +146,7 @@ class ShardWriter:
         found = [(row, name) for row, name in zip(batch.rows, batch.accounts, strict=True) if name in reply.found]
         if found:
             rows = [reply.found[name] for _, name in found]
-            answers.names |= self._attributes.see(rows)
+            answers.sighting.add(self._attributes.see(rows))
             columns = texts(rows, self._attributes.struct)
             names = pa.array([name for _, name in found], pa.string())
             answers.found[batch.seq] = (names, columns, array("q", [row for row, _ in found]))
@@ -140,7 +158,10 @@ class ShardWriter:
         await loop.run_in_executor(self._thread, self._write, shard, answers)
 
     def _write(self, shard: Shard, answers: _Answers) -> None:
-        self._on_durable(self._written(shard, answers))
+        facts = self._written(shard, answers)
+        reach("shard-written")
+        self._on_durable(facts)
+        reach("shard-recorded")
         memory.give_back()
 
     def _written(self, shard: Shard, answers: _Answers) -> ShardFacts:
@@ -151,7 +172,7 @@ class ShardWriter:
                 f"shard {shard.number} has more than 2 GiB of text in one column."
                 " Run again with --restart and a smaller --shard-rows."
             ) from None
-        names = sorted(answers.names | self._attributes.first)
+        names = sorted(answers.sighting.seen | self._attributes.first)
         data = typed(accounts, columns, self._layout.columns(names))
         rejects = _rejects(shard, answers.rejected)
         written = {DATA: data.table, REJECTS: rejects, BAD: data.bad_values}
@@ -168,9 +189,13 @@ class ShardWriter:
             spaced=shard.spaced,
             ids_hash=shard.ids_hash,
             attributes=names,
+            seen=sorted(answers.sighting.seen),
+            ignored=dict(sorted(answers.sighting.ignored.items())),
             rejects=count(rejects, "reason"),
             bad_values=count(data.bad_values, "attribute"),
             files=facts,
+            ends=shard.ends,
+            share=shard.share,
         )
 
 
@@ -185,7 +210,7 @@ def _in_input_order(shard: Shard, answers: _Answers) -> tuple[pa.StringArray, di
     parts = [answers.found.pop(seq) for seq in sorted(answers.found)]
     accounts = pa.concat_arrays([part[0] for part in parts]) if parts else pa.array([], pa.string())
     rows = [row for part in parts for row in part[2]] if shard.repeats else []
-    chunks = {name: [_column(part[1], name) for part in parts] for name in sorted(answers.names)}
+    chunks = {name: [_column(part[1], name) for part in parts] for name in sorted(answers.sighting.seen)}
     del parts
     # One column at a time, so that the batches' small arrays and the joined ones never stand side by side as a whole.
     columns = {name: pa.concat_arrays(chunks.pop(name)) for name in sorted(chunks)}

@@ -3,6 +3,6 @@
 from exporter.source.files import InputFile, fingerprint
 from exporter.source.reader import Source, open_source
 from exporter.source.reading import Reading
-from exporter.source.tally import Tally
+from exporter.source.standard_input import StandardInput
 
-__all__ = ["InputFile", "Reading", "Source", "Tally", "fingerprint", "open_source"]
+__all__ = ["InputFile", "Reading", "Source", "StandardInput", "fingerprint", "open_source"]

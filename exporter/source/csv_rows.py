@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 
 from exporter.errors import InputError
@@ -11,7 +11,7 @@ from exporter.source import kinds
 from exporter.source.columns import header_column, positioned_column
 from exporter.source.files import InputFile
 from exporter.source.lines import Lines
-from exporter.source.reading import ROWS_MAX, Ids, Reading
+from exporter.source.reading import ROWS_MAX, Ids, Place, Reading
 from exporter.source.unpack import Blocks, unpacked
 
 RECORD_CHARS_MAX = 4 * 1024 * 1024
@@ -20,35 +20,42 @@ SPREADSHEET = re.compile(r"\d(\.\d+)?E\+\d+")
 
 
 def read_csv(
-    file: InputFile, reading: Reading, warn: Callable[[str], None], *, block_bytes: int
-) -> Iterator[tuple[Ids, float]]:
-    """The ids of consecutive rows, as they arrive, and how many bytes of the file were read. Raises InputError."""
+    file: InputFile, reading: Reading, warn: Callable[[str], None], *, block_bytes: int, at: Place = ()
+) -> Iterator[tuple[Ids, float, Place]]:
+    """The ids of consecutive rows, as they arrive, how many bytes of the file were read, and where these rows begin.
+
+    A place is (characters, lines and rows before it, index of the id's field, fields in a row): with `at` only what comes
+    after it is read as CSV. Raises InputError.
+    """
     if file.bytes and (warning := kinds.name_warning(file.name, file.compression or "csv")):
         warn(warning)
     with file.opened() as stream:
         blocks = Blocks(file.name, stream, block_bytes)
-        lines = Lines(file.name, unpacked(blocks, reading.encoding), reading.encoding)
+        chars, passed, *known = at or (0, 0)
+        lines = Lines(file.name, unpacked(blocks, reading.encoding), reading.encoding, skip=(chars, passed))
         records = Records(file.name, lines, reading.delimiter)
-        for ids in _watched(file.name, _ids(file.name, records, reading, warn), warn):
-            yield ids, blocks.read_bytes
+        for ids, place in _watched(file.name, _ids(file.name, records, reading, warn, known), warn):
+            yield ids, blocks.read_bytes, place
 
 
-def _ids(name: str, records: "Records", reading: Reading, warn: Callable[[str], None]) -> Iterator[Ids]:
-    first = records.take(1)
-    if not first and not reading.allow_empty:
-        raise InputError(f"{name}: is empty; pass --allow-empty if that is meant.")
-    if not first:
-        return
-    width = 0
-    if reading.header:
-        width, index = len(first[0]), header_column(name, first[0], reading)
-        first = records.take(ROWS_MAX)
-        if not first:
-            warn(f"{name}: has a header and no rows.")
-    for rows in chain([first] if first else [], iter(lambda: records.take(ROWS_MAX), [])):
+def _ids(
+    name: str, records: "Records", reading: Reading, warn: Callable[[str], None], known: Sequence[int]
+) -> Iterator[tuple[Ids, Place]]:
+    header = records.take(1) if reading.header and not known else []
+    row, index, width = known or (0, 0, 0)
+    if header:
+        index, width = header_column(name, header[0], reading), len(header[0])
+    begun = row
+    while rows := records.take(ROWS_MAX):
+        place = (*records.began, row, index, width)
         if not width and (width := next(filter(None, map(len, rows)), 0)):
             index = positioned_column(name, reading, width)
-        yield _picked(rows, index, width) if width else [None] * len(rows)
+        yield _picked(rows, index, width) if width else [None] * len(rows), place
+        row += len(rows)
+    if row == begun and header:
+        warn(f"{name}: has a header and no rows.")
+    elif row == begun and not known and not reading.allow_empty:
+        raise InputError(f"{name}: is empty; pass --allow-empty if that is meant.")
 
 
 def _picked(rows: list[list[str]], index: int, width: int) -> Ids:
@@ -66,17 +73,16 @@ def _id(row: list[str], index: int, width: int) -> str | BadId | None:
     return BadId(text, Reason.BAD_ROW, f"{len(row):,} fields where {width:,} belong")
 
 
-def _watched(name: str, batches: Iterator[Ids], warn: Callable[[str], None]) -> Iterator[Ids]:
+def _watched(
+    name: str, batches: Iterator[tuple[Ids, Place]], warn: Callable[[str], None]
+) -> Iterator[tuple[Ids, Place]]:
     """Pass all on, and warn at the first id that a spreadsheet has rounded: 123456789012345678 -> 1.23457E+17."""
-    row = 1
-    for ids in batches:
+    for ids, place in batches:
         found = _rounded(ids)
         if found is not None:
-            warn(
-                f"{name}: the id of row {row + found:,} looks like a number that a spreadsheet has rounded; is it one?"
-            )
-        yield ids
-        row += len(ids)
+            row = place[2] + found + 1
+            warn(f"{name}: the id of row {row:,} looks like a number that a spreadsheet has rounded; is it one?")
+        yield ids, place
         if found is not None:
             break
     yield from batches
@@ -91,13 +97,24 @@ def _rounded(ids: Ids) -> int | None:
 
 
 class Records:
-    """CSV records out of lines, by the standard library's strict reader."""
+    """CSV records out of lines, by the standard library's strict reader.
+
+    `began` says how many characters and lines lie before what was taken last.
+    """
 
     def __init__(self, name: str, lines: Lines, delimiter: str) -> None:
         self._name = name
         self._lines = lines
+        self._list: list[str] = []
+        self._passed_over = lines.count
+        self.began = lines.before
         self._begun = self._begun_chars = 0
         self._reader = csv.reader(chain.from_iterable(self._fed()), delimiter=delimiter, strict=True)
+
+    @property
+    def _line(self) -> int:
+        """Lines read so far, those passed over included."""
+        return self._passed_over + self._reader.line_num
 
     def take(self, rows_max: int) -> list[list[str]]:
         """Wait for one record, then take only what has arrived, at most `rows_max`; nothing at the end.
@@ -105,26 +122,34 @@ class Records:
         A record whose quoted line break has not been followed up yet is waited for. Raises InputError for what is no CSV.
         """
         reader, lines = self._reader, self._lines
-        self._begun, self._begun_chars = reader.line_num, lines.chars
+        self._begin()
         try:
             rows = list(islice(reader, 1))
             if lines.plain:
-                rows += islice(reader, min(rows_max - 1, lines.count - reader.line_num))
-            while len(rows) < rows_max and reader.line_num < lines.count:
-                self._begun = reader.line_num
+                rows += islice(reader, min(rows_max - 1, lines.count - self._line))
+            while len(rows) < rows_max and self._line < lines.count:
+                self._begun = self._line
                 rows.append(next(reader))
         except csv.Error as error:
             raise self._broken(str(error)) from error
         return rows
 
+    def _begin(self) -> None:
+        """Take note of where the next record begins: all lines of the last list that were read lie before it."""
+        chars, line = max(self.began, self._lines.before)
+        first = self._lines.before[1]
+        self.began = (chars + sum(map(len, islice(self._list, line - first, self._line - first))), self._line)
+        self._begun, self._begun_chars = self._line, self._lines.chars
+
     def _fed(self) -> Iterator[list[str]]:
         for lines in self._lines:
             if self._lines.chars - self._begun_chars > RECORD_CHARS_MAX + sum(map(len, lines)):
                 raise self._broken(f"a row of over {RECORD_CHARS_MAX:,} characters")
+            self._list = lines
             yield lines
 
     def _broken(self, reason: str) -> InputError:
         return InputError(
-            f"{self._name}: line {self._reader.line_num:,} is not CSV: {reason}; its row begins in line "
+            f"{self._name}: line {self._line:,} is not CSV: {reason}; its row begins in line "
             f"{self._begun + 1:,}: look there for a quote that is left open."
         )

@@ -13,12 +13,12 @@ class Lines:
     """The lines of one text with their endings, in one list for each block of bytes that completes some.
 
     `count` and `chars` say how many lines and characters were handed out, `plain` whether the last list is free of
-    quotes: then every line in it is a row.
+    quotes: then every line in it is a row. `before` is what they said before the last list. The first `skip` characters,
+    which are that many whole lines, are passed over: they are decoded, but not looked at.
     """
 
-    def __init__(self, name: str, blocks: Iterable[bytes], encoding: str) -> None:
-        self.count = 0
-        self.chars = 0
+    def __init__(self, name: str, blocks: Iterable[bytes], encoding: str, *, skip: tuple[int, int] = (0, 0)) -> None:
+        self.chars, self.count = self.before = skip
         self.plain = True
         self._name = name
         self._blocks = blocks
@@ -41,6 +41,7 @@ class Lines:
             yield self._handed_out([self._carry], self._carry, len(self._carry))
 
     def _handed_out(self, lines: list[str], text: str, chars: int) -> list[str]:
+        self.before = (self.chars, self.count)
         self.count += len(lines)
         self.chars += chars
         self.plain = '"' not in text
@@ -48,12 +49,13 @@ class Lines:
 
     def _texts(self) -> Iterator[str]:
         decoder = codecs.getincrementaldecoder(self._encoding)()
-        first = True
+        first, left = True, self.chars
         for decoded in self._decoded(decoder):
             text = decoded.removeprefix("\ufeff") if first else decoded
             first = False
-            if text:
-                yield text
+            if len(text) > left:
+                yield text[left:] if left else text
+            left = max(0, left - len(text))
 
     def _decoded(self, decoder: codecs.IncrementalDecoder) -> Iterator[str]:
         try:

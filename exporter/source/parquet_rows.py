@@ -19,7 +19,7 @@ from exporter.model import BadId, Reason
 from exporter.source import kinds
 from exporter.source.files import InputFile
 from exporter.source.parquet_columns import Column, find_column
-from exporter.source.reading import ROWS_MAX, Ids, Reading
+from exporter.source.reading import ROWS_MAX, Ids, Place, Reading
 
 ROWS_MIN = 16
 PIECE_BYTES_MAX = 8 * 1024 * 1024
@@ -32,9 +32,13 @@ NULL = BadId(None, Reason.INVALID_ID, "null")
 
 
 def read_parquet(
-    file: InputFile, reading: Reading, warn: Callable[[str], None], *, block_bytes: int
-) -> Iterator[tuple[Ids, float]]:
-    """The ids of consecutive rows, and which part of the file's bytes they stand for. Raises InputError."""
+    file: InputFile, reading: Reading, warn: Callable[[str], None], *, block_bytes: int, at: Place = ()
+) -> Iterator[tuple[Ids, float, Place]]:
+    """The ids of consecutive rows, which part of the file's bytes is read after them, and where they begin.
+
+    A place is (row groups before it, rows of its row group before it): with `at` the ids before it are not read.
+    Raises InputError.
+    """
     del block_bytes  # a Parquet file has its own pages
     if warning := kinds.name_warning(file.name, "parquet"):
         warn(warning)
@@ -44,14 +48,21 @@ def read_parquet(
         rows, rows_all = 0, parquet.metadata.num_rows
         if not rows_all:
             warn(f"{file.name}: has no rows.")
+        first, skip = at or (0, 0)
         for number in range(parquet.num_row_groups):
             with _refused(file.name, f"row group {number + 1:,} of {parquet.num_row_groups:,}"):
-                for ids in _group(file.name, parquet, number, column):
+                if number < first:
+                    rows += parquet.metadata.row_group(number).num_rows
+                    continue
+                row = skip if number == first else 0
+                rows += row
+                for ids in _group(file.name, parquet, number, column, row):
                     rows += len(ids)
-                    yield ids, (file.bytes or 0) * rows / rows_all
+                    yield ids, (file.bytes or 0) * rows / rows_all, (number, row)
+                    row += len(ids)
 
 
-def _group(name: str, parquet: pq.ParquetFile, number: int, column: Column) -> Iterator[Ids]:
+def _group(name: str, parquet: pq.ParquetFile, number: int, column: Column, skip: int) -> Iterator[Ids]:
     group = parquet.metadata.row_group(number)
     size = group.total_byte_size
     # A page is unpacked whole: in a column of long texts one page may be gigabytes.
@@ -63,8 +74,17 @@ def _group(name: str, parquet: pq.ParquetFile, number: int, column: Column) -> I
     # No value is longer than its row group. What is read as a dictionary holds each value once, however many rows.
     rows = ROWS_MAX if column.folded else max(ROWS_MIN, min(ROWS_MAX, PIECE_BYTES_MAX // max(1, size)))
     batches = parquet.iter_batches(rows, [number], [column.dotted], use_threads=False)
-    for piece in _gathered(column.of(batch) for batch in batches):
+    for piece in _gathered(_from(skip, (column.of(batch) for batch in batches))):
         yield _texts(piece) if column.text else _numbers(piece)
+
+
+def _from(skip: int, columns: Iterator[Any]) -> Iterator[Any]:
+    """All but the first `skip` rows."""
+    for column in columns:
+        dropped = min(skip, len(column))
+        skip -= dropped
+        if dropped < len(column):
+            yield column.slice(dropped) if dropped else column
 
 
 def _gathered(columns: Iterator[Any]) -> Iterator[Any]:

@@ -10,6 +10,9 @@ ROWS_MAX = 5_000
 Ids = list[str | BadId | None]
 """One item a row, at most ROWS_MAX of them: see `Chunk.ids`."""
 
+Place = tuple[int, ...]
+"""Where rows begin in one file, in the reader's own numbers: see `Mark.at`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import ServiceRefusal
-from exporter.flatten import ARROW_TYPES, BAD_VALUES, Attributes, schema_of, texts, typed
+from exporter.flatten import ARROW_TYPES, BAD_VALUES, Attributes, Sighting, schema_of, texts, typed
 from exporter.schema import ACCOUNT, COLUMNS_MAX, PARSERS, TEXT, Column, Layout
 
 NAMES = st.sampled_from(["level", "vip", "名", "account_id", "attr_account_id", "", "a b"]) | st.text(max_size=6)
@@ -70,9 +70,11 @@ def test_a_value_is_typed_or_kept_aside(rows: list[dict[str, str | None]], type_
 def test_of_chosen_attributes_the_others_are_counted(rows: list[dict[str, str | None]], chosen: list[str]) -> None:
     """With chosen attributes exactly these have columns; each other one counts the accounts that had it."""
     attributes = Attributes(chosen, exactly=True)
-    assert {frozenset(chosen)} >= {attributes.see(rows[:3]), attributes.see(rows[3:])}
+    sighting = attributes.see(rows[:3])
+    sighting.add(attributes.see(rows[3:]))
     assert attributes.names == set(chosen)
-    assert attributes.ignored == Counter(name for row in rows for name in row if name not in chosen)
+    assert sighting.seen == {name for row in rows for name in row} & set(chosen)
+    assert sighting.ignored == Counter(name for row in rows for name in row if name not in chosen)
     fields = fields_of(rows, attributes.struct)
     assert {name: array.to_pylist() for name, array in fields.items()} == {
         name: [row.get(name) for row in rows] for name in chosen
@@ -83,15 +85,15 @@ def test_of_chosen_attributes_the_others_are_counted(rows: list[dict[str, str | 
 def test_names_are_seen_shard_by_shard(
     before: list[dict[str, str | None]], rows: list[dict[str, str | None]], first: list[str]
 ) -> None:
-    """Each look tells the names of these rows and the first ones; the run's names only grow."""
-    attributes = Attributes(first)
-    attributes.see(before)
-    assert attributes.see(rows) == {name for row in rows for name in row} | set(first)
+    """Each look tells the names of these rows alone; the run's names only grow, from the first and the known ones."""
+    attributes = Attributes(first, known={name for row in before for name in row})
+    sighting = attributes.see(rows)
+    assert sighting.seen == {name for row in rows for name in row}
+    assert not sighting.ignored
     assert attributes.names == {name for row in [*before, *rows] for name in row} | set(first)
     assert [attributes.struct.field(place).name for place in range(attributes.struct.num_fields)] == sorted(
         attributes.names
     )
-    assert not attributes.ignored
 
 
 def test_more_names_than_columns_stop_the_run() -> None:
@@ -104,12 +106,12 @@ def test_more_names_than_columns_stop_the_run() -> None:
 
 def test_ignored_names_are_bounded() -> None:
     """However many names a service invents, at most a thousand are counted one by one; no account is lost."""
-    attributes = Attributes(["level"], exactly=True)
+    attributes, sighting = Attributes(["level"], exactly=True), Sighting()
     for number in range(3 * COLUMNS_MAX):
-        attributes.see([{"level": "1", f"name{number}": "x"}])
-    assert len(attributes.ignored) == COLUMNS_MAX + 1
-    assert attributes.ignored.total() == 3 * COLUMNS_MAX
-    assert attributes.ignored["(others)"] == 2 * COLUMNS_MAX
+        sighting.add(attributes.see([{"level": "1", f"name{number}": "x"}]))
+    assert len(sighting.ignored) == COLUMNS_MAX + 1
+    assert sighting.ignored.total() == 3 * COLUMNS_MAX
+    assert sighting.ignored["(others)"] == 2 * COLUMNS_MAX
 
 
 @pytest.mark.parametrize("type_name", sorted(PARSERS))

@@ -254,23 +254,60 @@ def test_a_shard_with_a_failed_batch_is_never_committed() -> None:
     assert world.committed == [(0, 2)]
 
 
-def test_a_cancelled_run_leaves_nothing_under_way() -> None:
-    """A signal cancels what is under way, and is told as a cancellation."""
-    world = World(events_of([9, 9]), pause=lambda: 5)
+def test_a_stopped_run_ends_what_is_in_flight() -> None:
+    """Cancelled, no batch is begun any more; those under way are answered, and the shard that they complete is committed."""
+    world = World(events_of([3, 9]), pause=lambda: 5)
 
     async def go() -> None:
         carrying = asyncio.create_task(
-            carry_all(world.source(), world.fetch, world, in_flight_max=3, shards_open_max=2)
+            carry_all(world.source(), world.fetch, world, in_flight_max=5, shards_open_max=2)
+        )
+        await until(lambda: len(world.asked) >= 5)
+        begun = list(world.asked)
+        carrying.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await carrying
+        assert world.asked == begun == world.added
+        assert world.committed == [(0, 3)]
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(go())
+
+
+def test_a_stopped_run_does_not_wait_for_ever() -> None:
+    """What is not answered when the time is up is cancelled, and nothing is left under way."""
+    world = World(events_of([9, 9]), pause=lambda: 10**9)
+
+    async def go() -> None:
+        carrying = asyncio.create_task(
+            carry_all(world.source(), world.fetch, world, in_flight_max=3, shards_open_max=2, drain_s_max=0.01)
         )
         await until(lambda: len(world.asked) >= 3)
         carrying.cancel()
         with pytest.raises(asyncio.CancelledError):
             await carrying
         assert not world.under_way
+        assert world.cancelled == 3
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(go())
-    assert world.cancelled
+
+
+def test_what_fails_while_a_run_stops_is_told() -> None:
+    """A disk that fills up during the last commit is no clean stop."""
+    world = World(events_of([3]), pause=lambda: 5)
+    world.fails = {("commit", 0): MachineError("the disk is full")}
+
+    async def go() -> None:
+        carrying = asyncio.create_task(
+            carry_all(world.source(), world.fetch, world, in_flight_max=5, shards_open_max=2)
+        )
+        await until(lambda: len(world.asked) >= 3 and world.read == 4)
+        carrying.cancel()
+        with pytest.raises(MachineError, match="full"):
+            await carrying
+
+    asyncio.run(go())
 
 
 def test_the_first_of_nested_errors_is_found() -> None:

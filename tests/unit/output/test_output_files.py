@@ -2,13 +2,9 @@
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
-import signal
 import stat
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,20 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import exporter
-from exporter.errors import MachineError, OutputError
+from exporter.errors import MachineError
 from exporter.output import files
+from exporter.output.lock import only_writer
 
 UMASKS = [0o000, 0o022, 0o077]
-
-HOLDER = """
-import sys
-from pathlib import Path
-from exporter.output.files import only_writer
-with only_writer(Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
 
 
 @contextlib.contextmanager
@@ -105,7 +92,7 @@ def test_a_failed_fsync_is_never_asked_again(tmp_path: Path, monkeypatch: pytest
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(MachineError, match="input/output error"):
+    with pytest.raises(MachineError, match="the disk failed"):
         files.write_bytes(tmp_path / "a", b"x")
     assert len(asked) == 1
 
@@ -196,7 +183,7 @@ def test_files_and_folders_are_private(tmp_path: Path, mask: int) -> None:
         files.make_folder(tmp_path / "a" / "b")
         files.write_bytes(tmp_path / "a" / "file", b"")
         files.Appender(tmp_path / "a" / "journal", keep_bytes=0).close()
-        with files.only_writer(tmp_path / "a" / "lock"):
+        with only_writer(tmp_path / "a" / "lock"):
             pass
     assert {mode(path) for path in (tmp_path / "a", tmp_path / "a" / "b")} == {0o700}
     assert {mode(tmp_path / "a" / name) for name in ("file", "journal", "lock")} == {0o600}
@@ -291,7 +278,7 @@ def test_an_appender_cuts_then_grows(tmp_path: Path) -> None:
 
 
 def lock(path: Path) -> None:
-    with files.only_writer(path):
+    with only_writer(path):
         pass
 
 
@@ -313,86 +300,3 @@ def test_an_appender_tells_of_a_full_disk(small_disk: Path) -> None:
         appender.append(b"y" * 1_000_000)
     appender.close()
     assert (small_disk / "a").read_bytes().startswith(b"x" * 500_000)
-
-
-# The lock
-
-
-@contextlib.contextmanager
-def holder(path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds the lock."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(exporter.__file__).parents[1])}
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(path)],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "held\n"
-            yield process
-        finally:
-            process.kill()
-
-
-def test_the_lock_names_its_holder_and_dies_with_it(tmp_path: Path) -> None:
-    """A second run is refused at once with the pid of the first; when that is killed, the way is free."""
-    path = tmp_path / ".lock"
-    with holder(path) as process:
-        with (
-            pytest.raises(MachineError, match=rf"another run \(pid {process.pid}\) is writing here"),
-            files.only_writer(path),
-        ):
-            pass
-        process.send_signal(signal.SIGKILL)
-        process.wait(10)
-        with files.only_writer(path):
-            assert path.read_text() == f"{os.getpid()}\n"
-    assert path.exists()
-
-
-def test_the_lock_holds_within_one_process_too(tmp_path: Path) -> None:
-    """Two runs of one process exclude each other; after the first, the second may."""
-    path = tmp_path / ".lock"
-    with (
-        files.only_writer(path),
-        pytest.raises(MachineError, match=f"pid {os.getpid()}"),
-        files.only_writer(path),
-    ):
-        pass
-    with files.only_writer(path):
-        pass
-
-
-def test_a_lock_that_was_replaced_is_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who locks a file that is no longer under the name holds nothing, and is told so."""
-    path, flock = tmp_path / ".lock", fcntl.flock
-
-    def deleted_first(descriptor: int, operation: int) -> None:
-        path.unlink()
-        flock(descriptor, operation)
-
-    monkeypatch.setattr(fcntl, "flock", deleted_first)
-    with pytest.raises(OutputError, match="was replaced"), files.only_writer(path):
-        pass
-
-
-def test_a_lock_on_a_full_disk_is_told(small_disk: Path) -> None:
-    """No room for the pid is no traceback: the sentence of a full disk."""
-    with contextlib.suppress(OSError), (small_disk / "fill").open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
-    with (
-        pytest.raises(MachineError, match="the disk is full"),
-        files.only_writer(small_disk / ".lock"),
-    ):
-        pass
-
-
-def test_a_file_system_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some network file systems have no locks: a sentence, no traceback."""
-    monkeypatch.setattr(fcntl, "flock", failing(errno.ENOLCK))
-    with pytest.raises(MachineError, match=r"\.lock: "), files.only_writer(tmp_path / ".lock"):
-        pass

@@ -36,6 +36,8 @@ def shard(number: int = 0, **changed: Any) -> ShardFacts:
         spaced=3,
         ids_hash="00",
         attributes=["a"],
+        seen=["a"],
+        ignored={"b": 2},
         rejects={"missing": 1, "refused": 1},
         bad_values={"a": 2},
         files={DATA: FileFacts(5, 500, "d"), REJECTS: FileFacts(2, 200, "r"), BAD: FileFacts(2, 100, "b")},
@@ -47,8 +49,8 @@ def made(**changed: Any) -> Manifest:
     facts: dict[str, Any] = {
         "format": manifest.FORMAT,
         "exporter": "1.0",
+        "inputs": ["ids.csv"],
         "schema": schema_rows([Column("a", "a", "int64")]),
-        "ignored_attributes": {"b": 2},
         "absent_attributes": [],
         "settings": {"rate": 100.0},
         "fingerprint": "ff",
@@ -56,6 +58,8 @@ def made(**changed: Any) -> Manifest:
         "requests": 3,
         "retries": 1,
         "refusals": 0,
+        "outages": 0,
+        "paused_s": 0.0,
         "requests_per_s": 99.5,
         "started_at": "2024-01-01T00:00:00.000+00:00",
         "finished_at": "2024-01-01T00:00:01.000+00:00",
@@ -86,7 +90,13 @@ def test_the_keys_are_those_that_readers_know() -> None:
         "sha256": "d",
         "first_row": 11,
         "last_row": 20,
+        "rejects": 2,
+        "duplicates": 2,
+        "blank": 1,
+        "spaced": 3,
+        "ids_hash": "00",
     }
+    assert told["ignored_attributes"] == {"b": 4}
     assert told["schema"] == [
         {"name": "account_id", "type": "text"},
         {"name": "a", "type": "int64", "attribute": "a"},
