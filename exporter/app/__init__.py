@@ -3,5 +3,6 @@
 from exporter.app.check import check_service
 from exporter.app.export import export
 from exporter.app.job import Job, Outcome
+from exporter.app.status import Status, status
 
-__all__ = ["Job", "Outcome", "check_service", "export"]
+__all__ = ["Job", "Outcome", "Status", "check_service", "export", "status"]

@@ -18,11 +18,12 @@ from exporter.batching import BATCH_ACCOUNTS_MAX, Planner, Shard
 from exporter.errors import ServiceRefusal, ServiceUnreachable
 from exporter.flatten import Attributes
 from exporter.limiter import Limiter, limited
-from exporter.model import ANSWERS, Batch, Fetch, Reply
+from exporter.model import ANSWERS, Batch, Chunk, Fetch, Reply
 from exporter.output import manifest
 from exporter.output.folder import Folder, now
 from exporter.output.left import Left
 from exporter.output.manifest import Manifest
+from exporter.output.room import shortage
 from exporter.output.shards import ShardFacts, ShardWriter
 from exporter.pipeline import KnownCheck, carry_all, judge_absent, read_ahead
 from exporter.progress import counted
@@ -44,6 +45,7 @@ class Run:
             self._limiter.spend_all()
         self._layout = Layout(settings.attribute_names, settings.types)
         self._shards = list(left.shards)
+        self._room_checked = False
         asked = manifest.asked(self._shards)
         absent = sum(asked[reason] for reason in ANSWERS)
         self._known = KnownCheck(settings.max_missing, known=manifest.rows(self._shards), absent=absent)
@@ -151,11 +153,23 @@ class Run:
             done=self._left.done,
         )
         for chunk in self._source.chunks(before.ends if before else None):
+            self._warn_of_shortage(chunk, before)
             events = planner.add(chunk)
             progress.planned += sum(len(event.accounts) for event in events if isinstance(event, Batch))
             progress.share_read = chunk.share
             yield events
         yield planner.finish()
+
+    def _warn_of_shortage(self, chunk: Chunk, before: ShardFacts | None) -> None:
+        """Estimate the disk that is needed from the first rows, before anything is asked."""
+        if self._room_checked or not chunk.share:
+            return
+        self._room_checked = True
+        read = (before.share if before else 0.0) or 0.0
+        if chunk.share > read:
+            rows = round(len(chunk.ids) * (1 - read) / (chunk.share - read))
+            if sentence := shortage(self._place.out, rows, self._job.settings.shard_rows):
+                self._job.warn(sentence)
 
     def _durable(self, facts: ShardFacts) -> None:
         self._place.record_shard(facts, self._job.progress.state())

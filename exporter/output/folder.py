@@ -46,7 +46,7 @@ class Folder:
     def finish_publishing(self) -> bool:
         """Finish a publishing that was cut off; tell whether there was one. Raises OutputError, MachineError."""
         records = self.records()
-        cut_off = any(record["op"] == "publishing" for record in records)
+        cut_off = any(record["op"] == publish.PUBLISHING for record in records)
         if cut_off:
             publish.roll_forward(self.out, self.run)
         elif not records and self.run.exists():
@@ -141,7 +141,7 @@ class Folder:
         """Make the export visible: from here on the run can only go forward. Raises MachineError."""
         files.write_bytes(self.run / publish.STAGE / manifest.NAME, final.to_json())
         reach("assembled")
-        self.record("publishing")
+        self.record(publish.PUBLISHING)
         self.close()
         publish.roll_forward(self.out, self.run)
 

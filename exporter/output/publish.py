@@ -11,6 +11,7 @@ from exporter.output.manifest import NAME as MANIFEST
 from exporter.output.shards import FOLDERS
 
 JOURNAL = "journal"
+PUBLISHING = "publishing"  # the record from which on a run can only go forward
 STAGE = "publish"
 SUCCESS = "_SUCCESS"
 PUBLISHED = (*FOLDERS, MANIFEST)

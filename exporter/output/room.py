@@ -1,0 +1,33 @@
+"""Is there room: an estimate before the first request, so that a full disk at three in the morning is no surprise."""
+
+import os
+from pathlib import Path
+
+from exporter.output.files import on_disk
+from exporter.output.shards import FOLDERS
+
+# Ten attributes of at most 50 bytes, compressed: 12 bytes a row where values repeat, some 150 where none does. Twice,
+# because a shard that gets another column or loses a duplicate is written anew beside the old one.
+ROW_BYTES = 2 * 150
+
+
+def shortage(out: Path, rows: int, shard_rows: int) -> str | None:
+    """Say what an export of so many rows may lack in a folder, or None. Raises MachineError."""
+    with on_disk(out):
+        disk = os.statvfs(out)
+    free, needed = disk.f_bavail * disk.f_frsize, rows * ROW_BYTES
+    if free < needed:
+        return (
+            f"{out} has {_size(free)} free, and {rows:,} rows may need {_size(needed)} until they are published."
+            " A run that fills the disk ends with exit 5, and goes on once there is room."
+        )
+    files = 2 * len(FOLDERS) * -(-rows // shard_rows)
+    if disk.f_files and disk.f_favail < files:
+        return (
+            f"{out} has room for {disk.f_favail:,} more files, and this export may need {files:,}: raise --shard-rows."
+        )
+    return None
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"  # noqa: PLR2004 - a gigabyte
