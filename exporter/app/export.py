@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from exporter.app.job import Job, Outcome, identity_of
+from exporter.app.job import Job, Outcome, identity_of, reading_of
 from exporter.app.run import Run
 from exporter.app.service import make_client
 from exporter.errors import InputError, OutputError, SettingsError
@@ -17,15 +17,16 @@ from exporter.output.left import Left
 from exporter.output.manifest import Manifest
 from exporter.output.shards import FOLDERS
 from exporter.pipeline import abandonable, judge_absent
-from exporter.settings import Settings
-from exporter.source import Reading, Source, open_source
+from exporter.source import Source, open_source
 
 
 async def export(job: Job) -> Outcome:
     """Run the main job. Raises an ExporterError that says why the export is not complete."""
     _refuse_no_folder(job)
     client = make_client(job.settings)
-    source = open_source(job.inputs, _reading(job.settings), standard_input=cast("BinaryIO | None", job.standard_input))
+    source = open_source(
+        job.inputs, reading_of(job.settings), standard_input=cast("BinaryIO | None", job.standard_input)
+    )
     _refuse_own_files(job, source)
     with folder.held(job.out) as place:
         if job.standard_input and place.is_complete() and not job.settings.overwrite:
@@ -37,7 +38,7 @@ async def export(job: Job) -> Outcome:
         async with client:
             run = Run(job, source, place, client, left)
             await run.carry()
-            return Outcome(await _published(run), asked=True)
+            return Outcome(await published(run), asked=True)
 
 
 async def _begun(place: Folder, job: Job, source: Source) -> Left:
@@ -77,7 +78,7 @@ async def _spool(place: Folder, job: Job, left: Left) -> None:
     stream.replay(place.spool(keep_bytes=int(left.spooled["bytes"])), left.spooled)
 
 
-async def _published(run: Run) -> Manifest:
+async def published(run: Run) -> Manifest:
     """Publish in a thread, which holds the folder until it is through: a signal ends it between two shards, or not at all."""
     stop = threading.Event()
     publishing = asyncio.ensure_future(asyncio.to_thread(run.publish, stop))
@@ -113,14 +114,15 @@ def _refuse_own_output(job: Job, *, own: bool) -> None:
         )
 
 
-def _reading(settings: Settings) -> Reading:
-    return Reading(
-        column=settings.column,
-        header=not settings.no_header,
-        delimiter=settings.delimiter,
-        encoding=settings.encoding,
-        allow_empty=settings.allow_empty,
-    )
+def _refuse_retry(place: Folder, *, restart: bool) -> None:
+    """Raise OutputError for a retry that was stopped, unless it may be forgotten: the export itself is complete."""
+    if place.retrying() is None:
+        return
+    if not restart:
+        raise OutputError(
+            f"{place.out} holds an unfinished retry. `exporter retry {place.out}` goes on with it, --restart forgets it."
+        )
+    place.forget()
 
 
 def _settled_before(place: Folder, job: Job, source: Source) -> Manifest | None:
@@ -135,6 +137,7 @@ def _settled_before(place: Folder, job: Job, source: Source) -> Manifest | None:
         if settings.restart:
             return None
         raise
+    _refuse_retry(place, restart=settings.restart)
     if (unfinished := place.unfinished()) is not None:
         if not settings.restart:
             found = f"{place.out} holds an unfinished run of another export"

@@ -9,7 +9,7 @@ from exporter.output.identity import STREAM, Identity
 from exporter.output.manifest import Manifest
 from exporter.progress import Progress
 from exporter.settings import Settings
-from exporter.source import InputFile, Source, StandardInput, fingerprint
+from exporter.source import InputFile, Reading, Source, StandardInput, fingerprint
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,23 @@ class Outcome:
     asked: bool
 
 
-def names_of(source: Source) -> list[str]:
-    """Name the input's files so that they are found from anywhere; `-` is standard input."""
-    return [os.path.abspath(file.path) if file.path else file.name for file in source.files]  # noqa: PTH100 - links stay
+def inputs_of(source: Source) -> list[dict[str, str]]:
+    """Name the input's files as the user did, and by a path that is found from anywhere; `-` is standard input."""
+    return [
+        {"name": file.name, "path": os.path.abspath(file.path) if file.path else file.name}  # noqa: PTH100 - links stay
+        for file in source.files
+    ]
+
+
+def reading_of(settings: Settings) -> Reading:
+    """Say how the input is to be read."""
+    return Reading(
+        column=settings.column,
+        header=not settings.no_header,
+        delimiter=settings.delimiter,
+        encoding=settings.encoding,
+        allow_empty=settings.allow_empty,
+    )
 
 
 def identity_of(job: Job, source: Source, *, read: bool = False) -> Identity:

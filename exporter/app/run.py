@@ -7,29 +7,31 @@ import asyncio
 import math
 import random
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 
 from exporter import __version__
 from exporter.api.client import Client
-from exporter.app.job import Job, identity_of, names_of
+from exporter.app.job import Job, identity_of, inputs_of
 from exporter.batching import BATCH_ACCOUNTS_MAX, Planner, Shard
 from exporter.errors import ServiceRefusal, ServiceUnreachable
 from exporter.flatten import Attributes
 from exporter.limiter import Limiter, limited
-from exporter.model import ANSWERS, Batch, Chunk, Fetch, Reply
+from exporter.model import Batch, Chunk, Fetch, Reply
 from exporter.output import manifest
 from exporter.output.folder import Folder, now
 from exporter.output.left import Left
 from exporter.output.manifest import Manifest
 from exporter.output.room import shortage
 from exporter.output.shards import ShardFacts, ShardWriter
-from exporter.pipeline import KnownCheck, carry_all, judge_absent, read_ahead
+from exporter.pipeline import KnownCheck, Sink, carry_all, judge_absent, read_ahead
 from exporter.progress import counted
 from exporter.retry import Policy, leading, retrying
-from exporter.schema import Layout
+from exporter.schema import Column, Layout
 from exporter.source import Source
+
+Wrap = Callable[[ShardWriter], Sink]
 
 UNREACHABLE_S_MAX = 30.0  # before the first answer of a run
 
@@ -45,34 +47,23 @@ class Run:
             self._limiter.spend_all()
         self._layout = Layout(settings.attribute_names, settings.types)
         self._shards = list(left.shards)
+        self._drops_duplicates = settings.duplicates == "drop"
         self._room_checked = False
         asked = manifest.asked(self._shards)
-        absent = sum(asked[reason] for reason in ANSWERS)
-        self._known = KnownCheck(settings.max_missing, known=manifest.rows(self._shards), absent=absent)
         job.progress.restore(left.progress, asked, manifest.rows(self._shards))
 
     async def carry(self) -> None:
         """Ask for every account that has no durable shard, and make every shard durable."""
         job, settings = self._job, self._job.settings
-        self._attributes = Attributes(
-            await self._ask_names() if settings.asks_names else settings.attribute_names or (),
-            exactly=settings.attribute_names is not None,
-            known={name for facts in self._shards for name in facts.attributes},
+        names = await self._ask_names() if settings.asks_names else settings.attribute_names or ()
+        await self.carry_planned(
+            Attributes(
+                names,
+                exactly=settings.attribute_names is not None,
+                known={name for facts in self._shards for name in facts.attributes},
+            ),
+            KnownCheck(settings.max_missing, known=job.progress.found, absent=job.progress.absent),
         )
-        with ThreadPoolExecutor(1, "write") as thread:
-            writer = ShardWriter(
-                self._place.run, self._attributes, self._layout, thread=thread, on_durable=self._durable
-            )
-            async with aclosing(read_ahead(self._planned())) as events:
-                await carry_all(
-                    events,
-                    self._layered(self._client.fetch),
-                    writer,
-                    in_flight_max=settings.in_flight,
-                    shards_open_max=2 + math.ceil(settings.in_flight * BATCH_ACCOUNTS_MAX / settings.shard_rows),
-                    on_batch=self._known.start,
-                    on_reply=self._replied,
-                )
         if job.progress.silence:
             raise ServiceUnreachable(f"there was no readable answer at all: {job.progress.silence}")
         for sentence in self._source.warnings:
@@ -80,23 +71,53 @@ class Run:
         if settings.max_missing is not None:
             judge_absent(job.progress.absent, job.progress.found + job.progress.absent, settings.max_missing)
 
+    async def carry_planned(
+        self, attributes: Attributes, check: KnownCheck | None, wrap: Wrap = lambda writer: writer
+    ) -> None:
+        """Carry all batches to a writer of shards that knows these attributes; `wrap` puts another sink before it."""
+        settings = self._job.settings
+        self._attributes = attributes
+
+        def replied(batch: Batch, reply: Reply) -> None:
+            self._job.progress.settle(reply)
+            if check:
+                check.reply(batch, reply)
+
+        with ThreadPoolExecutor(1, "write") as thread:
+            sink = wrap(ShardWriter(self._place.run, attributes, self._layout, thread=thread, on_durable=self._durable))
+            async with aclosing(read_ahead(self._planned())) as events:
+                await carry_all(
+                    events,
+                    self._layered(self._client.fetch),
+                    sink,
+                    in_flight_max=settings.in_flight,
+                    shards_open_max=2 + math.ceil(settings.in_flight * BATCH_ACCOUNTS_MAX / settings.shard_rows),
+                    on_batch=check.start if check else lambda _batch: None,
+                    on_reply=replied,
+                )
+
     def publish(self, stop: threading.Event) -> Manifest | None:
         """Make the export visible; returns its manifest, or None when it was stopped before. Raises MachineError."""
         from exporter.output.assemble import assemble  # needed once, at the end: not before the first request
 
-        settings = self._job.settings
         self._shards.sort(key=lambda facts: facts.number)
         columns = self._layout.columns(self._attributes.names)
-        drop = settings.duplicates == "drop"
+        drop = self._drops_duplicates
         shards = assemble(self._place.run, self._shards, columns, drop_duplicates=drop, stop=stop)
         if stop.is_set():
             return None
-        seen = {name for facts in self._shards for name in facts.seen}
-        progress, identity = self._job.progress, identity_of(self._job, self._source, read=True)
-        made = Manifest(
+        made = self._manifest(columns, shards)
+        self._place.publish(made)
+        return made
+
+    def _manifest(self, columns: Sequence[Column], shards: Sequence[ShardFacts]) -> Manifest:
+        settings, progress = self._job.settings, self._job.progress
+        seen = {name for facts in shards for name in facts.seen}
+        identity = identity_of(self._job, self._source, read=True)
+        return Manifest(
             format=manifest.FORMAT,
             exporter=__version__,
-            inputs=names_of(self._source),
+            inputs=inputs_of(self._source),
             schema=manifest.schema_rows(columns),
             absent_attributes=sorted({*(settings.attribute_names or ()), *settings.types} - seen),
             settings=settings.public(),
@@ -114,8 +135,6 @@ class Run:
             series=progress.series.rows(),
             **manifest.totals(shards),
         )
-        self._place.publish(made)
-        return made
 
     def _layered(self, call: Fetch) -> Fetch:
         settings, progress = self._job.settings, self._job.progress
@@ -174,7 +193,3 @@ class Run:
     def _durable(self, facts: ShardFacts) -> None:
         self._place.record_shard(facts, self._job.progress.state())
         self._shards.append(facts)
-
-    def _replied(self, batch: Batch, reply: Reply) -> None:
-        self._job.progress.settle(reply)
-        self._known.reply(batch, reply)

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,14 +46,21 @@ def ending(command: Callable[..., int]) -> Callable[..., None]:
     return wrapped
 
 
-def with_settings(command: Callable[..., int], names: Iterable[str] = Settings.model_fields) -> Callable[..., int]:
-    """Give a command that takes `settings` a flag for each of these settings that is no secret, and `--config`."""
+def with_settings(
+    command: Callable[..., int],
+    names: Iterable[str] = Settings.model_fields,
+    before: Callable[..., Mapping[str, object]] = lambda **_own: {},
+) -> Callable[..., int]:
+    """Give a command that takes `settings` a flag for each of these settings that is no secret, and `--config`.
+
+    `before` gives, from the command's own values, settings that all others win over.
+    """
     own = [item for item in inspect.signature(command).parameters.values() if item.name != "settings"]
     ours = {name: _flag(name) for name in names if name not in SECRETS}
 
     def wrapped(**values: Any) -> int:
         flags = {name: values.pop(name) for name in ours}
-        settings = load(values.pop("config"), **flags)
+        settings = load(values.pop("config"), before(**values), **flags)
         for secret in (settings.secret_key, settings.usersig):
             hide(secret.get_secret_value() if secret else None)
         hide(settings.key())

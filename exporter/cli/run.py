@@ -1,10 +1,8 @@
 """`exporter run`: the main job. The same command again goes on with it, or says that it is complete."""
 
-import asyncio
 import os
 import re
 import shlex
-import signal
 import sys
 import time
 from pathlib import Path
@@ -13,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
-from exporter.cli.console import duration, redacted, say, show, watched
-from exporter.cli.exits import COMPLETE, SIGNAL_CODES, TOO_MANY_REJECTS, Stopped
+from exporter.cli.console import duration, redacted, say, show
+from exporter.cli.exits import COMPLETE, TOO_MANY_REJECTS
+from exporter.cli.signals import carried
 from exporter.progress import Progress
 from exporter.settings import Settings
 
@@ -48,48 +47,19 @@ def run(
 def carry_out(inputs: list[str], out: Path, settings: Settings) -> "Outcome":
     """Run the job under its progress line. Raises ExporterError, and Stopped after a signal."""
     # The libraries of a run take half a second to load: --help does without them.
+    from exporter.app import export
+
+    return carried(make_job(inputs, out, settings), export)
+
+
+def make_job(inputs: list[str], out: Path, settings: Settings) -> "Job":
+    """Make a job that tells its sentences to the person who runs the command."""
     from exporter.app import Job
     from exporter.source import StandardInput
 
     progress = Progress(time.monotonic)
     standard_input = StandardInput(sys.stdin.buffer) if "-" in inputs and sys.stdin is not None else None
-    job = Job(inputs, out, settings, progress, standard_input, warn=lambda words: say(f"Warning: {words}"), tell=say)
-    return asyncio.run(_until_signal(job))
-
-
-async def _until_signal(job: "Job") -> "Outcome":
-    from exporter.app import export
-
-    stopped: list[int] = []
-    task = asyncio.current_task()
-
-    def stop(number: int) -> None:
-        if stopped or task is None:
-            os._exit(128 + number)  # a second signal ends at once
-        stopped.append(number)
-        task.cancel()
-
-    loop = asyncio.get_running_loop()
-    for number in SIGNAL_CODES:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup a hang-up is none
-            loop.add_signal_handler(number, stop, number)
-    try:
-        async with watched(job.progress):
-            return await export(job)
-    except asyncio.CancelledError:
-        if not stopped:
-            raise
-        say(_stopped(job.out))
-        raise Stopped(stopped[0]) from None
-
-
-def _stopped(out: Path) -> str:
-    """Say what is safe, and how to go on."""
-    from exporter.output.folder import Folder
-
-    shards = sum(record["op"] == "shard" for record in Folder(out).records())
-    command = shlex.join(["exporter", *sys.argv[1:]])
-    return f"Stopped: {shards:,} finished shards lie in {out}, nothing is published. The same command goes on:\n  {command}"
+    return Job(inputs, out, settings, progress, standard_input, warn=lambda words: say(f"Warning: {words}"), tell=say)
 
 
 def judge(manifest: "Manifest", settings: Settings) -> int:

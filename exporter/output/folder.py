@@ -2,7 +2,7 @@
 
 import contextlib
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,14 +10,14 @@ from typing import Any
 
 import orjson
 
-from exporter.errors import OutputError
+from exporter.errors import MachineError, OutputError
 from exporter.output import files, manifest, publish
 from exporter.output.failpoints import reach
 from exporter.output.journal import Journal, Record, read
-from exporter.output.left import Left, remove_all_but, survey
+from exporter.output.left import Left, damaged_of, remove_all_but, survey
 from exporter.output.lock import Lock, only_writer
 from exporter.output.manifest import Manifest
-from exporter.output.shards import FOLDERS, ShardFacts
+from exporter.output.shards import DATA, FOLDERS, ShardFacts, file_name
 from exporter.output.spool import Spool
 
 LOCK = ".lock"
@@ -76,6 +76,18 @@ class Folder:
         """Return what the fingerprint of an unfinished run was made of, or None when there is none."""
         return next((record.get("fingerprint_of") for record in self.records() if record["op"] == "begin"), None)
 
+    def retrying(self) -> list[str] | None:
+        """Return the reasons of an unfinished retry, or None when there is none."""
+        begin = next((record for record in self.records() if record["op"] == "begin"), {})
+        reasons = begin.get("retry")
+        return list(map(str, reasons)) if isinstance(reasons, list) else None
+
+    def forget(self) -> None:
+        """Remove what an unfinished run left. Raises MachineError."""
+        # The journal goes first: it must never name what is gone.
+        files.remove(self.run / publish.JOURNAL)
+        files.remove(self.run)
+
     def refuse_foreign(self, *, overwrite: bool) -> None:
         """Raise OutputError when what a run would replace is no complete export, and was not given up either.
 
@@ -94,15 +106,41 @@ class Folder:
     def begin(self, fingerprint: Mapping[str, object]) -> Left:
         """Start a run from nothing: whatever an unfinished one left is removed. Raises MachineError."""
         killed = (self.run / publish.JOURNAL).exists()
-        # The journal goes first: it must never name what is gone.
-        files.remove(self.run / publish.JOURNAL)
-        files.remove(self.run)
+        self.forget()
         for name in FOLDERS:
             files.make_folder(self.run / name)
         begin = {"op": "begin", "at": now(), "fingerprint_of": fingerprint}
         self._journal = Journal(self.run / publish.JOURNAL, [begin])
         reach("run-begun")
         return Left(killed=killed)
+
+    def begin_again(
+        self,
+        fingerprint: Mapping[str, object],
+        shards: Sequence[ShardFacts],
+        again: Collection[int],
+        reasons: Sequence[str],
+    ) -> Left:
+        """Start a retry of the `shards` numbered `again`: the others are those of the complete export, by a second name.
+
+        Raises MachineError, also when one of them is not what it was.
+        """
+        if damaged := damaged_of(self.out, shards):
+            raise MachineError(
+                f"{self.out / DATA / file_name(damaged[0])}, or what belongs to it, is not what was written."
+                " Restore it, or export again with --overwrite."
+            )
+        self.forget()
+        for name in FOLDERS:
+            files.make_folder(self.run / name)
+        kept = [facts for facts in shards if facts.number not in again]
+        names = [(folder, file_name(facts.number)) for folder in FOLDERS for facts in kept]
+        files.share_all((self.out / folder / name, self.run / folder / name) for folder, name in names)
+        begin = {"op": "begin", "at": now(), "fingerprint_of": fingerprint, "retry": reasons}
+        records = [begin, *({"op": "shard", **asdict(facts)} for facts in kept)]
+        self._journal = Journal(self.run / publish.JOURNAL, records)
+        reach("run-begun")
+        return Left(records=records, shards=kept)
 
     def resume(self) -> Left:
         """Go on with an unfinished run: with the shards that hold, and nothing else. Raises OutputError, MachineError."""

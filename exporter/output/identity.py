@@ -35,8 +35,12 @@ class Identity:
 
     def refuse_other(self, parts: object, found: str, flag: str) -> None:
         """Raise OutputError, naming the first difference, unless `parts` are those of this export."""
-        if difference := _difference(parts, self.parts):
+        if difference := self.difference(parts):
             raise OutputError(f"{found}: {difference}. Choose another --out, or give {flag} to begin anew.")
+
+    def difference(self, parts: object) -> str | None:
+        """Name the first difference between `parts` and those of this export."""
+        return _difference(parts, self.parts)
 
 
 def _difference(old: object, new: Mapping[str, object]) -> str | None:

@@ -51,20 +51,25 @@ class Left:
 def survey(run: Path, records: Sequence[Record]) -> Left:
     """Find out what holds of what the records say: every file is read and hashed. Raises OutputError, MachineError."""
     recorded = [_facts(run, record) for record in records if record["op"] == "shard"]
-    with ThreadPoolExecutor(CHECKS_AT_ONCE, "check") as pool:
-        sound = list(pool.map(lambda facts: _is_sound(run, facts), recorded))
-    shards = [facts for facts, good in zip(recorded, sound, strict=True) if good]
-    numbers = {facts.number for facts in shards}
+    damaged = damaged_of(run, recorded)
+    shards = [facts for facts in recorded if facts.number not in damaged]
     told: dict[Any, Any] = {record["op"]: record for record in records}
     return Left(
-        records=[record for record in records if record["op"] != "shard" or record["number"] in numbers],
+        records=[record for record in records if record["op"] != "shard" or record["number"] not in damaged],
         shards=sorted(shards, key=lambda facts: facts.number),
-        damaged=sorted({facts.number for facts in recorded} - numbers),
+        damaged=damaged,
         names=told["names"]["names"] if "names" in told else None,
         spooled=told["spooled"]["fingerprint"] if "spooled" in told else None,
         progress=progress_of(run),
         killed=True,
     )
+
+
+def damaged_of(place: Path, shards: Sequence[ShardFacts]) -> list[int]:
+    """Return the numbers of the shards whose files in `place` are not what was written. Raises MachineError."""
+    with ThreadPoolExecutor(CHECKS_AT_ONCE, "check") as pool:
+        sound = pool.map(lambda facts: _is_sound(place, facts), shards)
+        return sorted(facts.number for facts, good in zip(shards, sound, strict=True) if not good)
 
 
 def remove_all_but(run: Path, left: Left) -> None:

@@ -13,11 +13,13 @@ from exporter.errors import MachineError, OutputError
 from exporter.flatten import Sighting
 from exporter.model import ANSWERS, NEVER_ASKED, Reason
 from exporter.output import files
-from exporter.output.shards import BAD, DATA, REJECTS, ShardFacts, file_name
+from exporter.output.shards import BAD, DATA, REJECTS, FileFacts, ShardFacts, file_name
 from exporter.schema import ACCOUNT, Column
 
 NAME = "manifest.json"
 FORMAT = 2
+TOLD = ("duplicates", "blank", "spaced", "ids_hash", "seen", "ignored", "share")
+"""Of a shard's facts those that stand in its entry as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Manifest:
 
     format: int
     exporter: str
-    inputs: Sequence[str]
+    inputs: Sequence[Mapping[str, str]]
     input: int
     rows: int
     rejects: int
@@ -160,11 +162,37 @@ def _entry(shard: ShardFacts) -> dict[str, object]:
         "first_row": shard.first_row,
         "last_row": shard.last_row,
         "rejects": shard.files[REJECTS].rows,
-        "duplicates": shard.duplicates,
-        "blank": shard.blank,
-        "spaced": shard.spaced,
-        "ids_hash": shard.ids_hash,
+        "rejects_by_reason": shard.rejects,
+        "bad_values": shard.bad_values,
+        **{name: getattr(shard, name) for name in TOLD},
+        "ends": asdict(shard.ends) if shard.ends else None,
     }
+
+
+def facts_of(made: Manifest) -> list[ShardFacts]:
+    """Read back the facts of an export's shards. Raises OutputError."""
+    attributes = [column["attribute"] for column in made.schema if "attribute" in column]
+    folders = {DATA: made.shards, REJECTS: made.reject_files, BAD: made.bad_value_files}
+    try:
+        return [
+            ShardFacts.of(
+                {
+                    **entry,
+                    "number": number,
+                    "attributes": attributes,
+                    "rejects": entry["rejects_by_reason"],
+                    "files": {name: _facts_of(listed[number]) for name, listed in folders.items()},
+                }
+            )
+            for number, entry in enumerate(made.shards)
+        ]
+    except (KeyError, TypeError, IndexError):
+        pass
+    raise OutputError(f"{NAME} does not tell enough of its shards. Export again, with --overwrite.")
+
+
+def _facts_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {item.name: entry[item.name] for item in fields(FileFacts)}
 
 
 def _file(shard: ShardFacts, folder: str) -> dict[str, object]:

@@ -14,21 +14,21 @@ from exporter.settings.model import SECRETS, Settings
 
 PREFIX = "EXPORTER_"
 ELSEWHERE = ("OUT", "CONFIG", "JSON")  # variables of flags that are no settings
-EXCLUSIVE = ("region", "base_url")  # two names for one thing: what wins over one of them wins over both
+EXCLUSIVE = (("region", "base_url"), ("secret_key", "secret_key_file", "usersig"))
+"""Names for one thing: a layer that gives one of them wins over all of them in the layers below."""
 
 
-def load(config: Path | None = None, /, **flags: object) -> Settings:
-    """Make the settings from flags that were given, the environment, and a TOML file.
+def load(config: Path | None = None, before: Mapping[str, object] | None = None, /, **flags: object) -> Settings:
+    """Make the settings from flags that were given, the environment, a TOML file, and those of a run `before`.
 
     Raises SettingsError, one line that names every mistake.
     """
     merged: dict[str, object] = {}
     given = {name: value for name, value in flags.items() if value is not None}
     _refuse_misspelt(os.environ)
-    for layer in (_file(config) if config else {}, EnvSettingsSource(Settings)(), given):
-        if any(name in layer for name in EXCLUSIVE):
-            merged = {name: value for name, value in merged.items() if name not in EXCLUSIVE}
-        merged.update(layer)
+    for layer in (before or {}, _file(config) if config else {}, EnvSettingsSource(Settings)(), given):
+        won = {name for names in EXCLUSIVE if any(name in layer for name in names) for name in names}
+        merged = {**{name: value for name, value in merged.items() if name not in won}, **layer}
     return only(**merged)
 
 

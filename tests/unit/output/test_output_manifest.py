@@ -49,7 +49,7 @@ def made(**changed: Any) -> Manifest:
     facts: dict[str, Any] = {
         "format": manifest.FORMAT,
         "exporter": "1.0",
-        "inputs": ["ids.csv"],
+        "inputs": [{"name": "ids.csv", "path": "ids.csv"}],
         "schema": schema_rows([Column("a", "a", "int64")]),
         "absent_attributes": [],
         "settings": {"rate": 100.0},

@@ -1,0 +1,49 @@
+"""`exporter retry OUT`: asks again for the rejects of a complete export that are worth it, and for nothing else."""
+
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+from exporter.cli.console import say, show
+from exporter.cli.flags import SERVICE
+from exporter.cli.run import judge, make_job, summary, summary_json
+from exporter.cli.signals import carried
+from exporter.settings import Settings
+
+SETTINGS = (*SERVICE, "rate", "in_flight", "outage_max", "max_rejects")
+"""What a retry may be told anew; everything else is as the export was made."""
+
+
+def before(out: Path, **_own: object) -> dict[str, object]:
+    """Give the settings of the export."""
+    from exporter.app.retry import before as settings_of
+
+    return settings_of(out)
+
+
+def retry(
+    out: Annotated[Path, typer.Argument(help="The folder of a complete export.", metavar="OUT")],
+    settings: Settings,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(help="The same input, where it lies elsewhere now; - for standard input.", metavar="[INPUT…]"),
+    ] = None,
+    reasons: Annotated[
+        str, typer.Option("--reasons", help="Which rejects to ask again.", metavar="A,B")
+    ] = "refused,exhausted",
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,  # noqa: FBT002 - a flag
+) -> int:
+    """Ask again for the refused and exhausted accounts of the export in OUT, and publish it with what they have now."""
+    from exporter.app import retry as ask_again
+
+    wanted = [reason.strip() for reason in reasons.split(",")]
+    outcome = carried(make_job(inputs or [], out, settings), lambda job: ask_again(job, wanted))
+    if json:
+        show(orjson.dumps(summary_json(outcome, out)).decode())
+    elif outcome.asked:
+        show(summary(outcome, out))
+    else:
+        say(f"Nothing to ask again: no reject in {out} is {' or '.join(wanted)}.")
+    return judge(outcome.manifest, settings)

@@ -1,0 +1,53 @@
+"""Signals: the first lets a job end what is in flight and keep what is whole, a second ends at once."""
+
+import asyncio
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exporter.cli.console import say, watched
+from exporter.cli.exits import SIGNAL_CODES, Stopped
+
+if TYPE_CHECKING:
+    from exporter.app import Job, Outcome
+
+
+def carried(job: "Job", work: Callable[["Job"], Awaitable["Outcome"]]) -> "Outcome":
+    """Do a job's work under its progress line. Raises ExporterError, and Stopped after a signal."""
+    return asyncio.run(_until_signal(job, work))
+
+
+async def _until_signal(job: "Job", work: Callable[["Job"], Awaitable["Outcome"]]) -> "Outcome":
+    stopped: list[int] = []
+    task = asyncio.current_task()
+
+    def stop(number: int) -> None:
+        if stopped or task is None:
+            os._exit(128 + number)
+        stopped.append(number)
+        task.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in SIGNAL_CODES:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup a hang-up is none
+            loop.add_signal_handler(number, stop, number)
+    try:
+        async with watched(job.progress):
+            return await work(job)
+    except asyncio.CancelledError:
+        if not stopped:
+            raise
+        say(_how_to_go_on(job.out))
+        raise Stopped(stopped[0]) from None
+
+
+def _how_to_go_on(out: Path) -> str:
+    from exporter.output.folder import Folder
+
+    shards = sum(record["op"] == "shard" for record in Folder(out).records())
+    command = shlex.join(["exporter", *sys.argv[1:]])
+    return f"Stopped: {shards:,} whole shards are kept in {out}, nothing is published. The same command goes on:\n  {command}"
