@@ -20,12 +20,17 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from exporter.api.usersig import describe
 from exporter.app import Job, export
 from exporter.output.manifest import Manifest
 from exporter.progress import Progress
 from exporter.settings import load
+
+# How long an example takes says nothing on a machine that others use too.
+hypothesis_settings.register_profile("patient", deadline=None)
+hypothesis_settings.load_profile("patient")
 
 CANARY = f"canary-{secrets.token_hex(16)}"
 APP = {"sdkappid": 1400000000, "identifier": "administrator"}

@@ -91,11 +91,18 @@ def test_the_keys_are_those_that_readers_know() -> None:
         "first_row": 11,
         "last_row": 20,
         "rejects": 2,
+        "rejects_by_reason": {"missing": 1, "refused": 1},
+        "bad_values": {"a": 2},
         "duplicates": 2,
         "blank": 1,
         "spaced": 3,
         "ids_hash": "00",
+        "seen": ["a"],
+        "ignored": {"b": 2},
+        "share": None,
+        "ends": None,
     }
+    assert [facts.files for facts in manifest.facts_of(made())] == [shard(number).files for number in range(2)]
     assert told["ignored_attributes"] == {"b": 4}
     assert told["schema"] == [
         {"name": "account_id", "type": "text"},
