@@ -11,7 +11,7 @@ from exporter.model import ANSWERS, Fetch, Reason, Reply
 
 SERIES_POINTS_MAX = 600  # the series of a run of any length stays small: its points grow wider instead
 RECENT_S = 10.0
-COUNTERS = ("requests", "retries", "refusals")
+COUNTERS = ("requests", "retries", "refusals", "outages")
 
 
 @dataclass(slots=True)
@@ -94,6 +94,10 @@ class Progress:
         self.requests = 0
         self.retries = 0
         self.refusals = 0
+        self.outages = 0
+        self._paused_s = 0.0
+        self._paused_before_s = 0.0
+        self._paused_at: float | None = None
         self.found = 0
         self.reasons: Counter[Reason] = Counter()
         self.share_read: float | None = None
@@ -107,6 +111,11 @@ class Progress:
     def elapsed_s(self) -> float:
         """Seconds since the start, those of earlier starts included."""
         return self._before_s + self._clock() - self._began
+
+    @property
+    def paused_s(self) -> float:
+        """Seconds that the service was out of reach so far, an outage that lasts included."""
+        return self._paused_s + (0.0 if self._paused_at is None else self._clock() - self._paused_at)
 
     @property
     def requests_per_s(self) -> float:
@@ -126,17 +135,16 @@ class Progress:
 
     def state(self) -> dict[str, Any]:
         """Return what an interrupted run would go on counting from, as plain data."""
-        return {
-            **{name: getattr(self, name) for name in COUNTERS},
-            "seconds": self.elapsed_s,
-            "series": self.series.rows(),
-        }
+        counts = {name: getattr(self, name) for name in COUNTERS}
+        times = {"seconds": self.elapsed_s, "paused_s": self.paused_s}
+        return {**counts, **times, "series": self.series.rows()}
 
     def restore(self, state: Mapping[str, Any], reasons: Mapping[str, int], found: int) -> None:
         """Go on counting from the `state` of an earlier start, whose shards settled so many accounts."""
         with contextlib.suppress(KeyError, TypeError, ValueError):  # of another version: only the counts are lost
             self.series.restore(state["series"])
             self._before_s = float(state["seconds"])
+            self._paused_s = self._paused_before_s = float(state["paused_s"])
             for name in COUNTERS:
                 setattr(self, name, state[name])
         self._requests_before = self.requests
@@ -179,6 +187,16 @@ class Progress:
         """Count an attempt that repeats another."""
         self.retries += 1
 
+    def paused(self) -> None:
+        """Count the beginning of an outage."""
+        self.outages += 1
+        self._paused_at = self._clock()
+
+    def resumed(self) -> None:
+        """Count the end of an outage."""
+        self._paused_s = self.paused_s
+        self._paused_at = None
+
     def settle(self, reply: Reply) -> None:
         """Count a batch whose every account is found or rejected."""
         self.found += len(reply.found)
@@ -196,11 +214,15 @@ class Progress:
         return (self.requests - requests) / span_s, (self.settled - settled) / span_s
 
     def left_s(self) -> float | None:
-        """Estimate the seconds left: what the input holds by the share read, at the pace so far; None while unknown."""
+        """Estimate the seconds left: what the input holds by the share read, at the pace so far; None while unknown.
+
+        Outages are no part of the pace, and neither is what an earlier start did.
+        """
         settled = self.settled - self.skipped
         if not self.share_read or not settled:
             return None
-        return max(0.0, self.planned / self.share_read - self.settled) * (self._clock() - self._began) / settled
+        worked_s = self._clock() - self._began - (self.paused_s - self._paused_before_s)
+        return max(0.0, self.planned / self.share_read - self.settled) * worked_s / settled
 
 
 def counted(fetch: Fetch, progress: Progress, clock: Callable[[], float]) -> Fetch:

@@ -24,9 +24,11 @@ from exporter.output.left import Left
 from exporter.output.manifest import Manifest
 from exporter.output.rebuild import Rebuilder
 from exporter.output.shards import ShardFacts, ShardWriter
+from exporter.progress import COUNTERS
 from exporter.schema import Column
 from exporter.source import Source, open_source
 
+COUNTED = (*COUNTERS, "seconds", "paused_s")
 WORTH_IT = (Reason.REFUSED, Reason.EXHAUSTED)
 
 
@@ -131,8 +133,7 @@ class Before:
     def state(self) -> Mapping[str, object]:
         """What `Progress` goes on counting from."""
         made = self.made
-        counts = {"requests": made.requests, "retries": made.retries, "refusals": made.refusals}
-        return {**counts, "seconds": made.seconds, "series": made.series}
+        return {**{name: getattr(made, name) for name in COUNTED}, "series": made.series}
 
 
 class Retry(Run):

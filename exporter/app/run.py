@@ -27,7 +27,7 @@ from exporter.output.room import shortage
 from exporter.output.shards import ShardFacts, ShardWriter
 from exporter.pipeline import KnownCheck, Sink, carry_all, judge_absent, read_ahead
 from exporter.progress import counted
-from exporter.retry import Policy, leading, retrying
+from exporter.retry import Breaker, Gate, Policy, held, leading, retrying
 from exporter.schema import Column, Layout
 from exporter.source import Source
 
@@ -94,6 +94,7 @@ class Run:
                     shards_open_max=2 + math.ceil(settings.in_flight * BATCH_ACCOUNTS_MAX / settings.shard_rows),
                     on_batch=check.start if check else lambda _batch: None,
                     on_reply=replied,
+                    is_hopeless=lambda: self._breaker.is_open,
                 )
 
     def publish(self, stop: threading.Event) -> Manifest | None:
@@ -127,8 +128,8 @@ class Run:
             retries=progress.retries,
             refusals=progress.refusals,
             requests_per_s=round(progress.requests_per_s, 2),
-            outages=0,
-            paused_s=0.0,
+            outages=progress.outages,
+            paused_s=round(progress.paused_s, 3),
             started_at=self._place.begun_at,
             finished_at=now(),
             seconds=round(progress.elapsed_s, 3),
@@ -139,11 +140,25 @@ class Run:
     def _layered(self, call: Fetch) -> Fetch:
         settings, progress = self._job.settings, self._job.progress
         clock = asyncio.get_running_loop().time
-        # Outermost first: a retry is a new attempt, and every attempt pays one token.
-        paced = limited(counted(call, progress, clock), self._limiter)
-        first_alone = leading(paced, clock=clock, unreachable_s_max=UNREACHABLE_S_MAX, on_retry=progress.retried)
-        policy = Policy(slow_s_max=settings.outage_max * 60)
-        return retrying(first_alone, policy, jitter=random.random, on_retry=progress.retried)
+        outage_s_max = settings.outage_max * 60
+        breaker = self._breaker = Breaker(outage_s_max)
+        # Outermost first: a retry is a new attempt, every attempt pays one token, and in an outage probes alone go out.
+        paced = limited(held(counted(call, progress, clock), breaker), self._limiter)
+        first_alone = leading(
+            paced, clock=clock, unreachable_s_max=min(UNREACHABLE_S_MAX, outage_s_max), on_retry=progress.retried
+        )
+        gate = Gate(
+            first_alone,
+            breaker,
+            clock,
+            random.random,
+            on_retry=progress.retried,
+            tell=self._job.tell,
+            on_open=progress.paused,
+            on_close=progress.resumed,
+        )
+        policy = Policy(slow_s_max=outage_s_max)
+        return retrying(first_alone, policy, gate, jitter=random.random, on_retry=progress.retried)
 
     async def _ask_names(self) -> list[str]:
         """Ask once for the app's attribute names, under the same policy as everything else: as if one account had them."""

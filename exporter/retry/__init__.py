@@ -1,7 +1,22 @@
-"""Trying again: a pure policy, the wrapper that obeys it, and the first request of a run."""
+"""Trying again: a pure policy, the wrapper that obeys it, the first request of a run, and the breaker beside them."""
 
+from exporter.retry.breaker import Breaker
+from exporter.retry.gate import Gate, held
 from exporter.retry.leading import leading
-from exporter.retry.policy import Policy, Step, Tried, calls_max, delay_s, next_step
+from exporter.retry.policy import Policy, Step, Tried, calls_max, delay_s, next_step, probes_max
 from exporter.retry.retrying import retrying
 
-__all__ = ["Policy", "Step", "Tried", "calls_max", "delay_s", "leading", "next_step", "retrying"]
+__all__ = [
+    "Breaker",
+    "Gate",
+    "Policy",
+    "Step",
+    "Tried",
+    "calls_max",
+    "delay_s",
+    "held",
+    "leading",
+    "next_step",
+    "probes_max",
+    "retrying",
+]

@@ -113,7 +113,9 @@ class Service:
     async def _decide(self, request: web.BaseRequest, number: int, arrived: float) -> Outcome:
         for outage in self.outages:
             if outage.covers(number, arrived - self.started):
-                return Outcome({}, outage.kind, (f"outage:{outage.kind}",))
+                faults = (f"outage:{outage.kind}",)
+                self._remember(number, [], faults)
+                return Outcome({}, outage.kind, faults)
         if not self.quotas[request.path].admit(arrived):
             self.facts.refused += 1
             return Outcome(answers.refusal(FREQUENCY))
@@ -155,7 +157,10 @@ class Service:
         self.facts.accounts_asked += len(accounts)
         if self.config.track_accounts:
             self.facts.accounts.update(accounts)
-        self.facts.log.append({"number": number, "at": self.facts.last_at, "ids": len(accounts), "faults": kinds})
+        under_way = self.facts.in_flight
+        self.facts.log.append(
+            {"number": number, "at": self.facts.last_at, "ids": len(accounts), "faults": kinds, "in_flight": under_way}
+        )
 
     async def _send(self, request: web.BaseRequest, outcome: Outcome) -> web.StreamResponse:
         body = orjson.dumps(outcome.document)

@@ -166,3 +166,26 @@ def test_time_left_follows_what_is_left_to_settle(share: float, left: float) -> 
     assert progress.left_s() is None
     progress.settle(Reply(found={str(place): {} for place in range(100)}))
     assert progress.left_s() == pytest.approx(left)
+
+
+def test_pauses_are_counted_and_are_no_part_of_the_pace() -> None:
+    """Outages and their seconds, one that lasts included; the time left is told as if the service stays."""
+    clock = Clock()
+    progress = Progress(clock)
+    assert (progress.outages, progress.paused_s) == (0, 0.0)
+    progress.share_read, progress.planned = 0.5, 200
+    clock.now += 100
+    progress.settle(Reply(found={str(place): {} for place in range(100)}))
+    progress.paused()
+    clock.now += 30
+    assert (progress.outages, progress.paused_s) == (1, 30.0)
+    assert progress.left_s() == pytest.approx(300)
+    clock.now += 10
+    progress.resumed()
+    clock.now += 100
+    assert (progress.outages, progress.paused_s) == (1, 40.0)
+    assert progress.left_s() == pytest.approx(600)
+    progress.paused()
+    clock.now += 1
+    progress.resumed()
+    assert (progress.outages, progress.paused_s) == (2, 41.0)

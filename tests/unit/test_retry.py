@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from exporter.errors import AttemptError, ServiceRefusal, ServiceUnreachable, Verdict
 from exporter.model import Fetch, Reason, Rejection, Reply
-from exporter.retry import Policy, Tried, calls_max, delay_s, leading, retrying
+from exporter.retry import Breaker, Gate, Policy, Tried, calls_max, delay_s, leading, probes_max, retrying
+from exporter.retry.gate import PROBING
 
 POLICY = Policy()
 MISSING = Rejection(Reason.MISSING)
@@ -67,19 +68,28 @@ def answer(accounts: Sequence[str]) -> Reply:
 Answer = Callable[[Sequence[str]], Reply | AttemptError]
 
 
+SOMEBODY = "somebody"  # was answered before
+
+
 @dataclass
 class Service:
-    """Answers each call by a rule; records what was asked and how long was waited."""
+    """Answers each call by a rule; records what was asked and how long was waited. Probes are answered by another."""
 
     rule: Answer
+    there: Answer = answer
+    known: Sequence[str] = (SOMEBODY,)
     asked: list[Sequence[str]] = field(default_factory=list)
+    probes: list[Sequence[str]] = field(default_factory=list)
     slept: list[float] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
     retries: int = 0
+    now: float = 0.0
 
     async def fetch(self, accounts: Sequence[str]) -> Reply:
         """Answer one call."""
-        self.asked.append(list(accounts))
-        result = self.rule(accounts)
+        probe = PROBING.get()
+        (self.probes if probe else self.asked).append(list(accounts))
+        result = (self.there if probe else self.rule)(accounts)
         if isinstance(result, AttemptError):
             raise result
         return result
@@ -87,17 +97,30 @@ class Service:
     async def sleep(self, seconds: float) -> None:
         """Note a wait."""
         self.slept.append(seconds)
+        self.now += seconds
 
     def retried(self) -> None:
         """Count a repeated call."""
         self.retries += 1
 
+    def fetching(self, policy: Policy = POLICY, jitter: Callable[[], float] = lambda: 1.0) -> Fetch:
+        """Wrap it as the calls of a run."""
+        gate = Gate(
+            self.fetch,
+            Breaker(known=self.known),
+            lambda: self.now,
+            jitter,
+            self.sleep,
+            on_retry=self.retried,
+            tell=self.told.append,
+        )
+        return retrying(self.fetch, policy, gate, jitter=jitter, on_retry=self.retried, sleep=self.sleep)
+
     def settle(
         self, accounts: Sequence[str], policy: Policy = POLICY, jitter: Callable[[], float] = lambda: 1.0
     ) -> Reply:
         """Ask under the policy until all is settled."""
-        fetch = retrying(self.fetch, policy, jitter=jitter, on_retry=self.retried, sleep=self.sleep)
-        return asyncio.run(fetch(accounts))  # type: ignore[arg-type] # a Fetch is a coroutine here
+        return asyncio.run(self.fetching(policy, jitter)(accounts))  # type: ignore[arg-type] # a Fetch is a coroutine here
 
 
 def names(number: int) -> list[str]:
@@ -158,7 +181,7 @@ MOVES: dict[str, Move] = {
     "stale check": _raising(stale_check),
 }
 
-POLICIES = st.builds(Policy, st.integers(1, 8), st.integers(1, 3), st.integers(1, 8), slow_s_max=st.just(200.0))
+POLICIES = st.builds(Policy, st.integers(2, 8), st.integers(1, 3), st.integers(2, 8), slow_s_max=st.just(200.0))
 
 
 def adversary(moves: Sequence[str], seed: int) -> Answer:
@@ -169,7 +192,7 @@ def adversary(moves: Sequence[str], seed: int) -> Answer:
 def check_settled(service: Service, accounts: Sequence[str], reply: Reply) -> None:
     assert sorted([*reply.found, *reply.rejected]) == sorted(accounts)
     assert not reply.again
-    assert service.retries == len(service.asked) - 1
+    assert service.retries == len(service.asked) + len(service.probes) - 1
     for piece in service.asked:
         assert piece
         assert len(set(piece)) == len(piece)
@@ -180,7 +203,7 @@ def check_settled(service: Service, accounts: Sequence[str], reply: Reply) -> No
 @example(100, ["timeout"], 0, POLICY)
 @example(100, ["settles one"], 0, POLICY)
 def test_no_answers_cost_more_than_the_bound(number: int, moves: list[str], seed: int, policy: Policy) -> None:
-    """Whatever the answers, a batch costs at most the bound on calls, those aside that were too frequent, and one renewal."""
+    """Whatever the answers, a batch costs at most the bound on calls, those aside that were too frequent, one renewal, and probes."""
     rule, failed = adversary(moves, seed), Counter[Verdict]()
 
     def counting(accounts: Sequence[str]) -> Reply | AttemptError:
@@ -194,6 +217,7 @@ def test_no_answers_cost_more_than_the_bound(number: int, moves: list[str], seed
         service.settle(names(number), policy)
     free = failed[Verdict.SLOW_DOWN] + min(1, failed[Verdict.RESIGN])
     assert len(service.asked) - free <= calls_max(number, policy)
+    assert len(service.probes) <= probes_max(number)
     assert sum(service.slept) <= (len(service.asked) + 1) * policy.delay_s_max
 
 
@@ -392,7 +416,7 @@ def test_waits_double_up_to_the_cap() -> None:
 )  # fmt: skip
 def test_waits_have_full_jitter(make: Callable[[], AttemptError], attempts: int, slowed: int, chance: float) -> None:
     """A wait is a share of the doubled base, of the full range, however many failures there were."""
-    error, tried = make(), Tried(1, whole=True, attempts=attempts, stale=attempts, slowed=slowed)
+    error, tried = make(), Tried(["u0"], whole=True, attempts=attempts, stale=attempts, slowed=slowed)
     drawn, most = (delay_s(error, tried, POLICY, partial(float, share)) for share in (chance, 1.0))
     assert drawn == pytest.approx(chance * most)
     assert 0 <= most <= POLICY.delay_s_max
@@ -401,15 +425,72 @@ def test_waits_have_full_jitter(make: Callable[[], AttemptError], attempts: int,
 
 def test_other_errors_pass_through() -> None:
     """What is no failed attempt is not touched: neither counted nor repeated."""
-    service = Service(always(timeout))
 
-    async def fetch(accounts: Sequence[str]) -> Reply:
-        service.asked.append(accounts)
+    def gone(_accounts: Sequence[str]) -> Reply:
         raise ServiceUnreachable("no answer in 30 s")
 
+    service = Service(gone)
     with pytest.raises(ServiceUnreachable, match="no answer in 30 s"):
-        asyncio.run(retrying(fetch, POLICY, jitter=lambda: 1.0)(["a"]))  # type: ignore[arg-type] # a coroutine
+        service.settle(["a"])
     assert len(service.asked) == 1
+
+
+# ---- the proof before the last attempt
+
+
+@pytest.mark.parametrize(
+    ("make", "number", "probes"),
+    [
+        (timeout, 1, 1),
+        (busy, 1, 1),
+        (timeout, 5, 6),
+        (unknown, 1, 0),
+        (unknown, 5, 0),
+        (at_fault, 5, 0),
+        (too_much, 5, 0),
+    ],
+)
+def test_probes_of_a_batch_that_always_fails(make: Callable[[], AttemptError], number: int, probes: int) -> None:
+    """One for the whole and one for each account given up, where the failure may be an outage; none for other words."""
+    service = Service(always(make))
+    assert len(service.settle(names(number)).rejected) == number
+    assert len(service.probes) == probes
+    assert not service.told
+
+
+@pytest.mark.parametrize("lasts", [1, 2, 5])
+def test_a_proof_that_fails_is_an_outage_after_which_the_piece_begins_anew(lasts: int) -> None:
+    """Seven attempts, no proof, a pause until the service answers, and all eight attempts again."""
+    gone = [timeout() for _ in range(lasts)]
+    service = Service(always(timeout), there=first(gone))
+    assert list(service.settle(["u0"]).rejected) == ["u0"]
+    assert len(service.asked) == 7 + 8
+    assert len(service.probes) == lasts + 1 + 1
+    assert [sentence.split(":")[0] for sentence in service.told] == [
+        "Paused",
+        f"The service answers again after {service.told[1].split('after ')[1]}",
+    ]
+
+
+@given(st.integers(2, 40), st.data())
+def test_until_somebody_was_answered_no_account_is_given_up(number: int, data: st.DataObject) -> None:
+    """The others of its batch are asked before it; it alone has its attempts, and the bound on calls holds."""
+    wrong = set(data.draw(st.lists(st.sampled_from(names(number)), min_size=1, max_size=number - 1)))
+    service = Service(lambda accounts: timeout() if wrong & {*accounts} else answer(accounts), known=())
+    reply = service.settle(names(number))
+    assert set(reply.rejected) == wrong
+    assert not service.told
+    assert len(service.asked) <= calls_max(number, POLICY)
+    assert len(service.probes) <= probes_max(number)
+
+
+@given(st.integers(1, 20), st.sampled_from([timeout, busy]))
+def test_a_batch_that_nobody_answers_is_an_outage(number: int, make: Callable[[], AttemptError]) -> None:
+    """No account is given up when there was no good answer at all; the run ends as out of reach."""
+    service = Service(always(make), there=always(make), known=())
+    with pytest.raises(ServiceUnreachable, match="for 60 min; the same command goes on from here"):
+        service.settle(names(number))
+    assert service.told[0] == f"Paused: the service is out of reach and is asked again every few seconds. {make()}"
 
 
 # ---- the first answer of a run
@@ -443,6 +524,12 @@ class Line:
     def leading(self) -> Fetch:
         """Wrap it as the calls of a run."""
         return leading(self.fetch, clock=lambda: self.now, unreachable_s_max=30.0)
+
+    def retrying(self) -> Fetch:
+        """Wrap it as the calls of a run that are tried again."""
+        first_alone = self.leading()
+        gate = Gate(first_alone, Breaker(), lambda: self.now, lambda: 0.0)
+        return retrying(first_alone, POLICY, gate, jitter=lambda: 0.0)
 
 
 async def all_at_once(fetch: Fetch, number: int) -> list[Reply | BaseException]:
@@ -517,7 +604,7 @@ def test_a_signature_refused_for_good_costs_no_more_than_its_row_says(
 ) -> None:
     """The first request alone tries the renewed UserSig; the batches that wait do not try it again each."""
     line = Line(always(make))
-    fetch = retrying(line.leading(), POLICY, jitter=lambda: 0.0)
+    fetch = line.retrying()
 
     async def go() -> list[Reply | BaseException]:
         return await all_at_once(fetch, 100)
@@ -558,7 +645,7 @@ def test_a_poisonous_first_batch_is_bisected_like_any_other() -> None:
     line = Line(lambda accounts: timeout() if "poison" in accounts else answer(accounts))
 
     async def go() -> Reply:
-        return await retrying(line.leading(), POLICY, jitter=lambda: 0.0)(["poison", *names(9)])
+        return await line.retrying()(["poison", *names(9)])
 
     reply = asyncio.run(go())
     assert list(reply.rejected) == ["poison"]
@@ -623,7 +710,7 @@ def test_a_wrong_key_costs_one_call(before: list[Callable[[], AttemptError]], ca
     line = Line(
         first([make() for make in before], then=always(unknown_gateway if unknown_gateway in before else fatal))
     )
-    fetch = retrying(line.leading(), POLICY, jitter=lambda: 0.0)
+    fetch = line.retrying()
 
     async def go() -> None:
         async with asyncio.TaskGroup() as group:
