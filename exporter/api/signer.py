@@ -24,13 +24,23 @@ class Signer(Protocol):
 
 
 class KeySigner:
-    """Signs with the app's key; a UserSig is replaced in the last tenth of its life, and at least 5 minutes early."""
+    """Signs with the app's key; a UserSig is replaced in the last tenth of its life, and at least 5 minutes early.
 
-    def __init__(
-        self, sdkappid: int, identifier: str, key: str, *, clock: Callable[[], float], expire_s: int = EXPIRE_S
+    `on_signed` hears of every UserSig before it is used: whoever prints must know what to cover.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a UserSig is made of, and who hears of it
+        self,
+        sdkappid: int,
+        identifier: str,
+        key: str,
+        *,
+        clock: Callable[[], float],
+        expire_s: int = EXPIRE_S,
+        on_signed: Callable[[str], None] = lambda _usersig: None,
     ) -> None:
         self._sdkappid, self._identifier, self._key = sdkappid, identifier, key
-        self._clock = clock
+        self._clock, self._on_signed = clock, on_signed
         self._expire_s = expire_s
         # Half a life at most, or a short-lived UserSig would never be used at all.
         self._margin_s = min(max(expire_s / 10, MARGIN_S_MIN), expire_s / 2)
@@ -60,6 +70,7 @@ class KeySigner:
         self._usersig = sign(
             sdkappid=self._sdkappid, key=self._key, identifier=self._identifier, now=time, expire_s=self._expire_s
         )
+        self._on_signed(self._usersig)
 
 
 class ReadySigner:

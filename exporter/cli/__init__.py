@@ -11,6 +11,7 @@ from exporter import __version__
 from exporter.cli import check, demo, retry, run, simulate, status
 from exporter.cli.exits import exit_code
 from exporter.cli.flags import SERVICE, ending, with_settings
+from exporter.cli.guard import keep_secrets
 
 app = typer.Typer(
     name="exporter",
@@ -47,6 +48,7 @@ def _root(
 
 def main() -> None:
     """Run a command; always ends the process with one of the exit codes above."""
+    keep_secrets()
     code = exit_code(app)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):

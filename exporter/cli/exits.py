@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import typer
 
 from exporter import errors
-from exporter.cli.console import redacted, say
+from exporter.cli.console import say
 
 COMPLETE = 0
 TOO_MANY_REJECTS = 3
@@ -38,15 +38,24 @@ def exit_code(app: typer.Typer) -> int:
         app()
     except SystemExit as ended:  # what the library ends with: a command's own code, or 2 for wrong usage
         return ended.code if isinstance(ended.code, int) else COMPLETE
-    except errors.ExporterError as error:
-        say(f"Error: {error}")
-        return EXIT_CODES.get(type(error), BUG)
     except Stopped as stopped:
         return SIGNAL_CODES[stopped.number]
     except KeyboardInterrupt:
         return SIGNAL_CODES[signal.SIGINT]
-    except Exception:  # noqa: BLE001 - a bug of ours: told with its traceback, and without a secret
-        say(redacted(traceback.format_exc()))
-        say("This is a bug in exporter: please report it with the lines above. _SUCCESS tells whether OUT is complete.")
-        return BUG
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is told, and ends with one of the codes
+        return _told(error)
     return COMPLETE
+
+
+def _told(error: BaseException) -> int:
+    """Say what went wrong: a sentence, or for a bug of ours its traceback."""
+    if isinstance(error, MemoryError):
+        error = errors.MachineError(
+            "there is not enough memory. Lower --in-flight or --shard-rows, and run the same command again."
+        )
+    if isinstance(error, errors.ExporterError):
+        say(f"Error: {error}")
+        return EXIT_CODES.get(type(error), BUG)
+    say("".join(traceback.format_exception(error)))
+    say("This is a bug in exporter: please report it with the lines above. _SUCCESS tells whether OUT is complete.")
+    return BUG

@@ -67,6 +67,20 @@ def test_renewed_is_later(passed_s: float) -> None:
         assert describe(refused).time <= describe(signer.current()).time <= ahead
 
 
+def test_every_usersig_is_told_before_it_is_used() -> None:
+    """First, replaced in time or renewed: whoever prints hears of each once, and of no other."""
+    told: list[str] = []
+    clock = Clock()
+    signer = KeySigner(1400000000, "admin", KEY, clock=clock, on_signed=told.append)
+    used = [signer.current(), signer.current()]
+    signer.renew(used[-1])
+    used.append(signer.current())
+    clock.now += 86_400
+    used.append(signer.current())
+    assert told == list(dict.fromkeys(used))
+    assert len(told) == 3
+
+
 def test_ready_usersig_cannot_be_renewed() -> None:
     """A ready UserSig is repeated as it is, tells its expiry, and admits that there is no other."""
     usersig = sign(sdkappid=1, key=KEY, identifier="admin", now=100, expire_s=50)

@@ -1,9 +1,18 @@
+import asyncio
+import base64
+import json
+from collections.abc import Callable
+from urllib.parse import quote, urlencode
+
+import orjson
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.api.usersig import sign
 from exporter.cli import console
-from exporter.cli.exits import EXIT_CODES
+from exporter.cli.exits import EXIT_CODES, exit_code
 from exporter.errors import AttemptError, ExporterError
 from exporter.model import Reply
 from exporter.progress import Progress
@@ -17,6 +26,57 @@ def test_a_hidden_value_is_never_printed(secret: str, before: str, after: str) -
         assert secret not in console.redacted(before + secret + after).replace("***", "")
     finally:
         console._secrets.clear()  # noqa: SLF001 - what was drawn must not cover the next example
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=6, max_size=40))
+def test_a_hidden_value_is_covered_however_it_is_spelled(secret: str) -> None:
+    """As URLs, JSON and Python write it, by whichever library; and what was JSON is JSON afterwards."""
+    texts = [
+        quote(secret),
+        quote(secret, safe=""),
+        quote(secret, safe="").lower() if secret.isascii() and secret == secret.lower() else quote(secret),
+        urlencode({"k": secret})[2:],
+        json.dumps(secret)[1:-1],
+        orjson.dumps(secret).decode()[1:-1],
+        repr(secret)[1:-1],
+        repr(secret.encode())[2:-1],
+    ]
+    console.hide(secret)
+    try:
+        for text in texts:
+            assert text not in console.redacted(f"before {text} after").replace("***", "")
+        assert json.loads(console.redacted(json.dumps({"a": [f" {secret} "]}))) == {"a": [" *** "]}
+    finally:
+        console._secrets.clear()  # noqa: SLF001 - what was drawn must not cover the next example
+
+
+def test_what_is_no_text_can_be_hidden_as_well() -> None:
+    """A variable of the environment may hold any bytes."""
+    console.hide("caf\udce9-canary")
+    try:
+        assert console.redacted("a caf\udce9-canary b") == "a *** b"
+    finally:
+        console._secrets.clear()  # noqa: SLF001 - other tests hide other values
+
+
+def test_short_values_and_other_encodings_are_not_covered() -> None:
+    """Said as it is: under six characters a value is like any word, and base64 of a key is made by nobody here."""
+    console.hide("admin")
+    console.hide("canary-key")
+    try:
+        encoded = base64.b64encode(b"canary-key").decode()
+        assert console.redacted(f"administrator {encoded}") == f"administrator {encoded}"
+    finally:
+        console._secrets.clear()  # noqa: SLF001 - other tests hide other values
+
+
+@pytest.mark.parametrize("identifier", ["administrator", "管理员", "a b+c"])
+@pytest.mark.parametrize("spell", [str, quote, lambda text: quote(text).lower().replace("ej", "eJ", 1)])
+def test_a_usersig_is_covered_though_nobody_told_of_it(identifier: str, spell: Callable[[str], str]) -> None:
+    """Whoever signed it, whole or cut short by an excerpt; words around it stay."""
+    usersig = sign(sdkappid=1400000000, key="k", identifier=identifier, now=1_700_000_002, expire_s=86_400)
+    for text in (spell(usersig), spell(usersig)[:80]):
+        assert console.redacted(f"sig {text} refused") == "sig *** refused"
 
 
 def test_a_query_is_covered_whoever_made_it() -> None:
@@ -49,3 +109,33 @@ def test_the_line_tells_accounts_rate_and_time_left() -> None:
 def test_every_final_error_has_an_exit_code() -> None:
     """An error that can end a run is in the table; only a single attempt's is not."""
     assert set(ExporterError.__subclasses__()) - {AttemptError} == set(EXIT_CODES)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (MemoryError(), 5, "Error: there is not enough memory. Lower --in-flight"),
+        (ValueError("canary-key"), 1, "ValueError: ***"),
+        (asyncio.CancelledError(), 1, "bug in exporter"),
+    ],
+)
+def test_whatever_ends_a_command_is_told(
+    error: BaseException, code: int, words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too little memory is a sentence; anything unforeseen is a traceback without a secret, and exit 1."""
+    monkeypatch.setattr("sys.argv", ["exporter"])
+    app = typer.Typer(pretty_exceptions_enable=False)
+
+    @app.command()
+    def failing() -> None:
+        raise error
+
+    console.hide("canary-key")
+    try:
+        assert exit_code(app) == code
+    finally:
+        console._secrets.clear()  # noqa: SLF001 - other tests hide other values
+    said = capsys.readouterr().err
+    assert words in said
+    assert ("Traceback" in said) == (code == 1)
+    assert "canary" not in said
