@@ -1,4 +1,4 @@
-"""What holds before any command begins: memory is not dumped, TLS keys are not logged, and every way out is redacted.
+"""What holds before any command begins: memory is not dumped, files are private, and every way out is redacted.
 
 Each way on which Python writes by itself is taken over: uncaught exceptions of any thread, exceptions nobody can catch,
 warnings and log records. The event loop's own handler writes log records, so it needs no hook here. Redaction sits where
@@ -28,6 +28,7 @@ _ExcInfo = tuple[type[BaseException] | None, BaseException | None, TracebackType
 def keep_secrets() -> None:
     """Close what would let a secret out past `say` and `show`. For the whole process, before anything else."""
     _dump_nothing()
+    os.umask(0o077)  # also for files that a library makes: they hold ids, and so personal data
     os.environ.pop("SSLKEYLOGFILE", None)  # our client ignores it; whatever else speaks TLS in this process shall too
     # Known before the settings are read, so that a mistake in these cannot repeat them.
     for name in SECRETS:

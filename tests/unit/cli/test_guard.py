@@ -94,14 +94,14 @@ def test_no_way_out_shows_the_key(way: str) -> None:
     assert not any(spelling in written for spelling in console.spellings(SECRET))
 
 
-def test_a_process_keeps_its_memory_and_its_tls_keys_to_itself() -> None:
-    """No core file, not dumpable, no key log for any library; signals still end it."""
+def test_a_process_keeps_memory_files_and_tls_keys_to_itself() -> None:
+    """No core file, not dumpable, private files, no key log for any library; signals still end it."""
     code = (
         "print(resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0),"
-        " 'SSLKEYLOGFILE' in os.environ, flush=True)\nos.kill(os.getpid(), 15)\ntime.sleep(20)"
+        " oct(os.umask(0)), 'SSLKEYLOGFILE' in os.environ, flush=True)\nos.kill(os.getpid(), 15)\ntime.sleep(20)"
     )
     done = child(START + code, SSLKEYLOGFILE="/nowhere/keys")
-    assert done.stdout == b"(0, 0) 0 False\n"
+    assert done.stdout == b"(0, 0) 0 0o77 False\n"
     assert done.returncode == -signal.SIGTERM
 
 
