@@ -166,10 +166,13 @@ def test_a_planted_name_is_refused(out: Path, name: str, plant: str) -> None:
 
 
 def test_a_link_to_a_folder_of_ours_is_a_link(out: Path) -> None:
-    """Also where it leads to the right kind of thing."""
+    """Also where it leads to the right kind of thing, and wherever it stands."""
+    (out / ".run/duplicates").symlink_to(out / "rejects")
+    with pytest.raises(OutputError, match=r"/\.run/duplicates is a link"):
+        under_the_lock(out)
     (out / "data").rmdir()
     (out / "data").symlink_to(out / "rejects")
-    with pytest.raises(OutputError, match="/data is a link"):
+    with pytest.raises(OutputError, match="/out/data is a link"):
         under_the_lock(out)
 
 
