@@ -2,7 +2,8 @@
 
 In a folder that others can write to, a link planted under one of our names would have us overwrite somebody's file, and
 a named pipe would have us wait for ever. So OUT and `.run` must be ours alone, and what we open in them must be what we
-make there: folders and files. Parents may be links, and may be shared: a machine's volumes are often both.
+make there: folders and files. Parents may be links, and may be shared: a machine's volumes are often both. (Whoever
+may rename OUT itself, in a parent without the sticky bit, is trusted: volumes of containers are made like that.)
 """
 
 import os
@@ -12,8 +13,6 @@ from pathlib import Path
 
 from exporter.errors import OutputError
 from exporter.output import files, publish
-from exporter.output.manifest import NAME as MANIFEST
-from exporter.output.shards import FOLDERS
 
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISREG, "a file"),
@@ -57,10 +56,9 @@ def refuse_hostile(out: Path, lock: Path, *, user: int) -> None:
 
 def refuse_planted(out: Path, run: Path, *, user: int) -> None:
     """Look at what stands under the names a run uses, as the holder of the lock. Raises OutputError."""
-    for name in FOLDERS:
-        _refuse_kind(out / name, FOLDER)
-    for name in (MANIFEST, publish.SUCCESS):
-        _refuse_kind(out / name, FILE)
+    # Whether these are of an export is judged elsewhere, once they can be opened without harm.
+    for name in (*publish.PUBLISHED, publish.SUCCESS):
+        _refuse_kind(out / name, FILE, FOLDER)
     _refuse_kind(run, FOLDER)
     status = _status(run)
     if status and (problem := not_ours_alone(status, user)):
