@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from exporter.errors import AttemptError, ServiceRefusal, ServiceUnreachable, Verdict
 from exporter.model import Fetch, Reason, Reply
 from exporter.retry import Breaker, Gate, Policy, held, leading, retrying
+from exporter.retry.apart import Apart
 from exporter.retry.breaker import NEWS_S, PROBE_S_MAX, ROW_MAX, WINDOW_CALLS_MAX, WINDOW_S, probe_gap_s, span
 
 T = TypeVar("T")
@@ -76,6 +77,7 @@ class World:
     outage_s_max: float = 3600.0
     unreachable_s_max: float = 1e9
     seed: int = 1
+    pace_s: float = 0.0
     calls: list[tuple[float, float, Sequence[str]]] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     opened: list[float] = field(default_factory=list)
@@ -99,13 +101,24 @@ class World:
             raise result
         return result
 
+    def paced(self, fetch: Fetch) -> Fetch:
+        """Let calls start so many seconds apart, first come, first served, as behind a limiter."""
+        turn = asyncio.Lock()
+
+        async def fetch_in_time(accounts: Sequence[str]) -> Reply:
+            async with turn:
+                await asyncio.sleep(self.pace_s)
+            return await fetch(accounts)
+
+        return fetch_in_time
+
     def layered(self) -> Fetch:
         """Put the layers of a run before it."""
         self.began = asyncio.get_running_loop().time()
         chance = random.Random(self.seed).random
         self.breaker = Breaker(self.outage_s_max)
         first_alone = leading(
-            held(self.fetch, self.breaker),
+            self.paced(held(self.fetch, self.breaker)),
             clock=self.now,
             unreachable_s_max=self.unreachable_s_max,
             on_retry=self.retried,
@@ -185,6 +198,7 @@ def should_open(calls: Sequence[tuple[float, bool]]) -> bool:
     st.integers(1, 10),
 )
 @example([(0.0, place % 2) for place in range(200)], 1)
+@example([(0.0, 1 - place % 2) for place in range(200)], 1)
 @example([(0.0, 0)] * 20, 10)
 @example([*[(0.0, 0), (0.0, 1)] * 49, (0.0, 0), (10.0, 0), (0.0, 1)], 1)
 def test_it_opens_on_twenty_in_a_row_or_half_of_a_hundred(calls: list[tuple[float, int]], share: int) -> None:
@@ -211,6 +225,17 @@ def test_what_it_remembers_is_bounded() -> None:
     breaker.hear(0.0, [str(number) for number in range(500)])
     assert len(breaker._calls) == WINDOW_CALLS_MAX  # noqa: SLF001 - the bound is inside
     assert len(breaker.known) == 100
+
+
+@pytest.mark.parametrize(
+    ("heard", "since", "proof"), [(9.5, 9.0, True), (9.5, 9.6, False), (9.5, 9.5, False), (8.9, 1.0, False)]
+)
+def test_an_answer_proves_something_when_it_is_later_and_new(heard: float, since: float, *, proof: bool) -> None:
+    """Later than the failure in question, and not older than a second."""
+    breaker = Breaker()
+    assert not breaker.heard_since(-1e9, 10.0)
+    breaker.hear(heard)
+    assert breaker.heard_since(since, 10.0) == proof
 
 
 @given(st.integers(0, 10**6), st.floats(0, 1))
@@ -303,11 +328,20 @@ def test_in_an_outage_one_probe_at_a_time_goes_out(in_flight: int, fails_s: floa
     assert len(world.during(back[1], back[1] + LATENCY_S)) == in_flight
 
 
+def test_those_who_wait_for_a_token_do_not_go_out() -> None:
+    """Of 400 in flight at 100 a second most wait for the limiter when the breaker opens: they come back to the gate."""
+    world = World(gone_in(Outage(10, 60)), pace_s=0.01)
+    world.carry(batches_of(5000, 1), 400)
+    first = world.during(10, 10 + 5)
+    assert len(first) <= ROW_MAX + LATENCY_S / 0.01 + 10
+    assert len(world.during(60, 70)) >= 0.4 * 1000
+
+
 @pytest.mark.parametrize(("size", "calls"), [(1, 8), (2, 8 + 8)])
 def test_what_fails_while_it_is_open_counts_for_nothing(size: int, calls: int) -> None:
     """Poison has all its 8 attempts in calm, and another 8 alone, and begins anew at most once for a proof that failed."""
     poison = "b70u0"
-    for begin in range(1, 40):
+    for begin in range(1, 40, 4):
         world = World(gone_in(Outage(begin / 2, begin / 2 + 40, TIMEOUT_S), then=poisonous(poison)), seed=begin)
         assert list(world.carry(batches_of(2000, size), 30).rejected) == [poison]
         (opened,), (closed,) = world.opened, world.closed
@@ -431,6 +465,20 @@ def test_a_fatal_answer_to_a_probe_ends_the_run() -> None:
     with pytest.raises(ServiceRefusal) as caught:
         world.carry(batches_of(300, 1), 5)
     assert caught.value.code == 70003
+    assert len(world.during(20, 1e9)) == 1
+
+
+@pytest.mark.parametrize("verdict", [Verdict.ACCOUNT, Verdict.SPLIT, Verdict.SLOW_DOWN])
+def test_any_word_of_a_service_that_is_there_ends_the_pause(verdict: Verdict) -> None:
+    """A probe need not be answered well: too frequent, too large or at fault is said by a service within reach."""
+
+    def rule(accounts: Sequence[str], now: float) -> Reply | AttemptError:
+        return failure(verdict, 1) if world.breaker.is_open else answer(accounts, now)
+
+    world = World(gone_in(Outage(0.7, 20), then=rule))
+    assert not world.carry(batches_of(300, 1), 5).rejected
+    assert len(world.opened) == len(world.closed) == 1
+    assert world.closed[0] < 20 + PROBE_S_MAX + LATENCY_S
 
 
 def test_a_stale_usersig_is_renewed_by_the_probe() -> None:
@@ -503,6 +551,21 @@ def test_over_five_percent_of_batches_taken_apart_stop_the_run(number: int, fail
             world.carry(batches, 100)
     else:
         assert set(world.carry(batches, 100).rejected) == rotten
+
+
+@pytest.mark.parametrize(("batches", "failed", "stops"), [(499, 499, False), (500, 25, False), (500, 26, True)])
+def test_five_percent_is_not_over_five_percent(batches: int, failed: int, *, stops: bool) -> None:
+    """The count itself, to the batch."""
+    apart = Apart()
+    for _ in range(failed):
+        apart.count(failure())
+    for _ in range(batches - failed - 1):
+        apart.count(Reply())
+    if stops:
+        with pytest.raises(ServiceRefusal, match="26 of 500 batches"):
+            apart.count(Reply())
+    elif failed < batches:
+        apart.count(Reply())
 
 
 def test_batches_that_were_too_large_or_at_fault_do_not_count() -> None:
