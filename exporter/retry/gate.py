@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from exporter.errors import AttemptError, ExporterError, ServiceRefusal, ServiceUnreachable, Verdict
+from exporter.errors import AttemptError, ServiceRefusal, ServiceUnreachable, Verdict
 from exporter.model import Fetch, Reply
 from exporter.retry.attempt import attempt
 from exporter.retry.breaker import THERE, Breaker, span
@@ -18,7 +18,7 @@ PROBING: ContextVar[bool] = ContextVar("probing", default=False)
 """Whether the running attempt is a probe."""
 
 
-class Held(ExporterError):  # noqa: N818 - no error: it was not sent
+class Held(Exception):  # noqa: N818 - no error: it was not sent, and never leaves this package
     """An attempt was not made: the service is out of reach."""
 
 
