@@ -23,6 +23,7 @@ check: .venv/dev           ## format, lint, types, floors
 bench: .venv/run           ## the benchmarks, as tables
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/resume.py
+	$(BIN)/python benchmarks/outage.py
 
 lock:                      ## pin the newest allowed versions, with hashes and without addresses
 	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv

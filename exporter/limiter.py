@@ -112,9 +112,10 @@ class Limiter:
         """Wait for a token and use it at once."""
         (await self.token()).sent()
 
-    async def token(self) -> "Token":
-        """Wait for a token. First come, first served."""
+    async def token(self, check: Callable[[], None] = lambda: None) -> "Token":
+        """Wait for a token. First come, first served; whose turn it is may still give up: `check` raises then."""
         async with self._turn:
+            check()
             if self._rate < RATE_UNLIMITED:
                 await self._bucket.acquire()
             while (wait_s := self._wait_s(self._clock())) > 0:
@@ -169,11 +170,14 @@ class Token:
             self._limiter = None
 
 
-def limited(fetch: Fetch, limiter: Limiter) -> Fetch:
-    """Wrap a fetch so that every attempt, first or repeated, pays one token, and a refusal slows all of them."""
+def limited(fetch: Fetch, limiter: Limiter, check: Callable[[], None] = lambda: None) -> Fetch:
+    """Wrap a fetch so that every attempt, first or repeated, pays one token, and a refusal slows all of them.
+
+    `check` is asked before a token is waited for, in turn; what it raises ends the attempt.
+    """
 
     async def fetch_in_time(accounts: Sequence[str]) -> Reply:
-        token = await limiter.token()
+        token = await limiter.token(check)
         ON_SENT.set(token.sent)
         try:
             return await fetch(accounts)

@@ -103,9 +103,6 @@ class Progress:
         self.share_read: float | None = None
         self.planned = 0
         """Accounts in all batches planned so far, asked or not."""
-        self.silence: str | None = None
-        """The last failure of a run that had no readable answer yet."""
-        self._readable = False
 
     @property
     def elapsed_s(self) -> float:
@@ -162,7 +159,6 @@ class Progress:
 
     def answered(self, latency_s: float) -> None:
         """Count a good answer."""
-        self._hear()
         point = self.series.at(self.elapsed_s)
         point.answers += 1
         point.latency_s_sum += latency_s
@@ -170,18 +166,10 @@ class Progress:
 
     def failed(self, error: AttemptError) -> None:
         """Count a failed attempt by its code."""
-        if error.code is not None:
-            self._hear()
-        elif not self._readable:
-            self.silence = str(error)
         errors = self.series.at(self.elapsed_s).errors
         name = "no answer" if error.code is None else str(error.code)
         errors[name] = errors.get(name, 0) + 1
         self.refusals += error.verdict is Verdict.SLOW_DOWN
-
-    def _hear(self) -> None:
-        self._readable = True
-        self.silence = None
 
     def retried(self) -> None:
         """Count an attempt that repeats another."""

@@ -1,6 +1,6 @@
 """Two calls that tell whether key, administrator, region, feature and attribute names are right."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from exporter.app.service import make_client
@@ -10,9 +10,9 @@ from exporter.settings import Settings
 T = TypeVar("T")
 
 
-async def check_service(settings: Settings) -> list[str]:
+async def check_service(settings: Settings, *, hide: Callable[[str], None]) -> list[str]:
     """Make two calls; return in words what is right. Raises ServiceRefusal that says what is wrong and how to mend it."""
-    client = make_client(settings)
+    client = make_client(settings, hide=hide)
     said = [f"Reached {client.base_url} as {client.identifier} of app {client.sdkappid}."]
     async with client:
         reply = await _asked_once(client.fetch([client.identifier]))

@@ -23,7 +23,7 @@ from exporter.source import Source, open_source
 async def export(job: Job) -> Outcome:
     """Run the main job. Raises an ExporterError that says why the export is not complete."""
     _refuse_no_folder(job)
-    client = make_client(job.settings)
+    client = make_client(job.settings, hide=job.hide)
     source = open_source(
         job.inputs, reading_of(job.settings), standard_input=cast("BinaryIO | None", job.standard_input)
     )

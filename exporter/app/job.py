@@ -23,6 +23,7 @@ class Job:
     standard_input: StandardInput | None = None
     warn: Callable[[str], None] = field(default=lambda _sentence: None)
     tell: Callable[[str], None] = field(default=lambda _sentence: None)
+    hide: Callable[[str], None] = field(default=lambda _secret: None)
 
 
 @dataclass(frozen=True, slots=True)

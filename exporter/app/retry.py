@@ -47,7 +47,7 @@ async def retry(job: Job, reasons: Collection[str] = WORTH_IT) -> Outcome:
     """
     wanted = _askable(reasons)
     _complete(Folder(job.out))
-    client = make_client(job.settings)
+    client = make_client(job.settings, hide=job.hide)
     with folder.held(job.out) as place:
         place.finish_publishing()
         done = _complete(place)

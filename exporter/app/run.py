@@ -15,7 +15,7 @@ from exporter import __version__
 from exporter.api.client import Client
 from exporter.app.job import Job, identity_of, inputs_of
 from exporter.batching import BATCH_ACCOUNTS_MAX, Planner, Shard
-from exporter.errors import ServiceRefusal, ServiceUnreachable
+from exporter.errors import ServiceRefusal
 from exporter.flatten import Attributes
 from exporter.limiter import Limiter, limited
 from exporter.model import Batch, Chunk, Fetch, Reply
@@ -27,7 +27,7 @@ from exporter.output.room import shortage
 from exporter.output.shards import ShardFacts, ShardWriter
 from exporter.pipeline import KnownCheck, Sink, carry_all, judge_absent, read_ahead
 from exporter.progress import counted
-from exporter.retry import Breaker, Gate, Policy, held, leading, retrying
+from exporter.retry import Breaker, Gate, Policy, held, hold, leading, retrying
 from exporter.schema import Column, Layout
 from exporter.source import Source
 
@@ -64,8 +64,6 @@ class Run:
             ),
             KnownCheck(settings.max_missing, known=job.progress.found, absent=job.progress.absent),
         )
-        if job.progress.silence:
-            raise ServiceUnreachable(f"there was no readable answer at all: {job.progress.silence}")
         for sentence in self._source.warnings:
             job.warn(sentence)
         if settings.max_missing is not None:
@@ -143,7 +141,8 @@ class Run:
         outage_s_max = settings.outage_max * 60
         breaker = self._breaker = Breaker(outage_s_max)
         # Outermost first: a retry is a new attempt, every attempt pays one token, and in an outage probes alone go out.
-        paced = limited(held(counted(call, progress, clock), breaker), self._limiter)
+        only_probes = hold(breaker)
+        paced = limited(held(counted(call, progress, clock), only_probes), self._limiter, only_probes)
         first_alone = leading(
             paced, clock=clock, unreachable_s_max=min(UNREACHABLE_S_MAX, outage_s_max), on_retry=progress.retried
         )

@@ -1,6 +1,7 @@
 """The way to the service, built from Settings."""
 
 import time
+from collections.abc import Callable
 
 from exporter.api.client import Client
 from exporter.api.signer import KeySigner, ReadySigner, Signer
@@ -8,8 +9,8 @@ from exporter.errors import SettingsError
 from exporter.settings import Settings
 
 
-def make_client(settings: Settings) -> Client:
-    """Build the client. Raises SettingsError that names what is missing."""
+def make_client(settings: Settings, *, hide: Callable[[str], None]) -> Client:
+    """Build the client; `hide` hears of every UserSig it signs. Raises SettingsError that names what is missing."""
     needed = {"--sdkappid": settings.sdkappid, "--identifier": settings.identifier}
     if missing := [flag for flag, value in needed.items() if value is None]:
         raise SettingsError(f"{' and '.join(missing)} must be given; the Chat console shows both on the app's page.")
@@ -18,7 +19,7 @@ def make_client(settings: Settings) -> Client:
         base_url=settings.address,
         sdkappid=sdkappid,
         identifier=identifier,
-        signer=_signer(settings, sdkappid, identifier),
+        signer=_signer(settings, sdkappid, identifier, hide),
         in_flight_max=settings.in_flight,
         connect_timeout_s=settings.connect_timeout_s,
         timeout_s=settings.timeout_s,
@@ -26,11 +27,11 @@ def make_client(settings: Settings) -> Client:
     )
 
 
-def _signer(settings: Settings, sdkappid: int, identifier: str) -> Signer:
+def _signer(settings: Settings, sdkappid: int, identifier: str, hide: Callable[[str], None]) -> Signer:
     if settings.usersig:
         return ReadySigner(settings.usersig.get_secret_value().strip())
     if key := settings.key():
-        return KeySigner(sdkappid, identifier, key, clock=time.time)
+        return KeySigner(sdkappid, identifier, key, clock=time.time, on_signed=hide)
     raise SettingsError(
         "No key: set EXPORTER_SECRET_KEY or EXPORTER_SECRET_KEY_FILE to the app's secret key from the Chat console,"
         " or EXPORTER_USERSIG to a ready UserSig. Secrets are never flags."

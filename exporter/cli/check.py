@@ -2,7 +2,7 @@
 
 import asyncio
 
-from exporter.cli.console import show
+from exporter.cli.console import hide, show
 from exporter.settings import Settings
 
 
@@ -10,6 +10,6 @@ def check(settings: Settings) -> int:
     """Ask the service twice and say in words what is right and what to mend. Writes nothing."""
     from exporter.app import check_service
 
-    for sentence in asyncio.run(check_service(settings)):
+    for sentence in asyncio.run(check_service(settings, hide=hide)):
         show(sentence)
     return 0

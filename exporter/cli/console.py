@@ -87,6 +87,8 @@ def line(progress: Progress) -> str:
         parts.append(f"{progress.retries:,} retries")
     if progress.refusals:
         parts.append(f"{progress.refusals:,} refused")
+    if progress.outages:
+        parts.append(f"paused {duration(progress.paused_s)}")
     left = progress.left_s()
     if left is not None:
         parts.append(f"{progress.elapsed_s / max(progress.elapsed_s + left, 1e-9):.0%}")

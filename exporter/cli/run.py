@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
-from exporter.cli.console import duration, redacted, say, show
+from exporter.cli.console import duration, hide, redacted, say, show
 from exporter.cli.exits import COMPLETE, TOO_MANY_REJECTS
 from exporter.cli.signals import carried
 from exporter.progress import Progress
@@ -59,7 +59,8 @@ def make_job(inputs: list[str], out: Path, settings: Settings) -> "Job":
 
     progress = Progress(time.monotonic)
     standard_input = StandardInput(sys.stdin.buffer) if "-" in inputs and sys.stdin is not None else None
-    return Job(inputs, out, settings, progress, standard_input, warn=lambda words: say(f"Warning: {words}"), tell=say)
+    warn = lambda words: say(f"Warning: {words}")  # noqa: E731 - a word for it
+    return Job(inputs, out, settings, progress, standard_input, warn=warn, tell=say, hide=hide)
 
 
 def judge(manifest: "Manifest", settings: Settings) -> int:

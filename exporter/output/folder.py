@@ -1,7 +1,7 @@
 """The output folder: who may write here, and what the same command finds when it is run again."""
 
 import contextlib
-import stat
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from exporter.errors import MachineError, OutputError
-from exporter.output import files, manifest, publish
+from exporter.output import files, manifest, ownership, publish
 from exporter.output.failpoints import reach
 from exporter.output.journal import Journal, Record, read
 from exporter.output.left import Left, damaged_of, remove_all_but, survey
@@ -199,17 +199,11 @@ def held(out: Path) -> Iterator[Folder]:
     when another run holds it.
     """
     files.make_folder(out)
-    _refuse_open_to_others(out)
+    ownership.refuse_hostile(out, out / LOCK, user=os.geteuid())
     with only_writer(out / LOCK) as lock:
+        ownership.refuse_planted(out, out / RUN, user=os.geteuid())
         folder = Folder(out, lock)
         try:
             yield folder
         finally:
             folder.close()
-
-
-def _refuse_open_to_others(out: Path) -> None:
-    with files.on_disk(out):
-        mode = out.stat().st_mode
-    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-        raise OutputError(f"{out} is writable by everyone. Take that right away (chmod o-w) or choose another --out.")

@@ -22,12 +22,21 @@ class Held(Exception):  # noqa: N818 - no error: it was not sent, and never leav
     """An attempt was not made: the service is out of reach."""
 
 
-def held(fetch: Fetch, breaker: Breaker) -> Fetch:
-    """Wrap a fetch so that in an outage probes alone go out. Stands behind the limiter, where many wait. Raises Held."""
+def hold(breaker: Breaker) -> Callable[[], None]:
+    """Make a check that lets in an outage probes alone pass. It raises Held."""
 
-    async def fetch_unless_open(accounts: Sequence[str]) -> Reply:
+    def check() -> None:
         if breaker.is_open and not PROBING.get():
             raise Held("the service is out of reach")
+
+    return check
+
+
+def held(fetch: Fetch, check: Callable[[], None]) -> Fetch:
+    """Wrap a fetch so that it is made only where the check passes. Stands behind the limiter, where many wait."""
+
+    async def fetch_unless_open(accounts: Sequence[str]) -> Reply:
+        check()
         return await fetch(accounts)
 
     return fetch_unless_open

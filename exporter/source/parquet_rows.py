@@ -25,6 +25,7 @@ ROWS_MIN = 16
 PIECE_BYTES_MAX = 8 * 1024 * 1024
 GROUP_BYTES_MAX = 64 * 1024 * 1024
 VALUE_BYTES_MAX = 256
+UNPACKED_TIMES_MAX = 256
 BUFFER_BYTES = 1024 * 1024
 REASON_CHARS_MAX = 200
 
@@ -56,26 +57,39 @@ def read_parquet(
                     continue
                 row = skip if number == first else 0
                 rows += row
-                for ids in _group(file.name, parquet, number, column, row):
+                for ids in _group(file, parquet, number, column, row):
                     rows += len(ids)
                     yield ids, (file.bytes or 0) * rows / rows_all, (number, row)
                     row += len(ids)
 
 
-def _group(name: str, parquet: pq.ParquetFile, number: int, column: Column, skip: int) -> Iterator[Ids]:
+def _group(file: InputFile, parquet: pq.ParquetFile, number: int, column: Column, skip: int) -> Iterator[Ids]:
     group = parquet.metadata.row_group(number)
     size = group.total_byte_size
-    # A page is unpacked whole: in a column of long texts one page may be gigabytes.
-    if parquet.metadata.num_columns == 1 and size > max(GROUP_BYTES_MAX, VALUE_BYTES_MAX * group.num_rows):
-        raise InputError(
-            f"{name}: row group {number + 1:,} has {size // max(1, group.num_rows):,} bytes for each value of column "
-            f"'{column.dotted}', where an account id has at most 32; name another file."
-        )
+    if size > GROUP_BYTES_MAX:
+        _refuse_swollen(file, parquet.metadata, number, column)
     # No value is longer than its row group. What is read as a dictionary holds each value once, however many rows.
     rows = ROWS_MAX if column.folded else max(ROWS_MIN, min(ROWS_MAX, PIECE_BYTES_MAX // max(1, size)))
     batches = parquet.iter_batches(rows, [number], [column.dotted], use_threads=False)
     for piece in _gathered(_from(skip, (column.of(batch) for batch in batches))):
         yield _texts(piece) if column.text else _numbers(piece)
+
+
+def _refuse_swollen(file: InputFile, footer: pq.FileMetaData, number: int, column: Column) -> None:
+    """A page is unpacked whole: in a column of long texts one page may be gigabytes."""
+    group = footer.row_group(number)
+    rows, size = max(1, group.num_rows), group.total_byte_size
+    if footer.num_columns == 1 and size > VALUE_BYTES_MAX * rows:
+        raise InputError(
+            f"{file.name}: row group {number + 1:,} has {size // rows:,} bytes for each value of column "
+            f"'{column.dotted}', where an account id has at most 32; name another file."
+        )
+    # Of several columns only the sum is known. What unpacks so much more than it packs holds one thing over and over.
+    if footer.num_columns > 1 and size > UNPACKED_TIMES_MAX * (file.bytes or 0):
+        raise InputError(
+            f"{file.name}: row group {number + 1:,} unpacks to {size:,} bytes, from a file of {file.bytes:,}; write the "
+            f"column '{column.dotted}' to a file of its own."
+        )
 
 
 def _from(skip: int, columns: Iterator[Any]) -> Iterator[Any]:

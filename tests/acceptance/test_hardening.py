@@ -1,5 +1,6 @@
 """Hostile answers, hostile input and loud libraries, met by real processes: memory stays small, secrets stay inside."""
 
+import asyncio
 import bz2
 import contextlib
 import http.server
@@ -22,7 +23,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import ROOT, Double, Exporting, Ran, assert_no_secret, environment, exporter, write_ids
+from exporter.api.usersig import describe
+from exporter.app import Job, export
+from exporter.progress import Progress
+from exporter.settings import load
+from tests.conftest import APP, CANARY, ROOT, Double, Exporting, Ran, assert_no_secret, environment, exporter, write_ids
 
 Cli = Callable[..., Ran]
 Send = Callable[[bytes], object]
@@ -256,6 +261,17 @@ def test_our_own_code_logs_no_secret_at_any_level(
     assert "selector" in heard.getvalue()  # the loop's debug log was heard
     told = capfd.readouterr()
     assert_no_secret((heard.getvalue() + told.out + told.err).encode(), "the logs")
+
+
+def test_every_usersig_is_told_to_whoever_prints(exporting: Exporting, tmp_path: Path) -> None:
+    """The first and, after a refusal, the next: what is covered by value must be known."""
+    told: list[str] = []
+    ids = write_ids(tmp_path / "ids.csv", [f"user_{number:05d}" for number in range(300)])
+    exporting.double.control(expire_at_request=exporting.double.stats()["requests"] + 2)
+    settings = load(base_url=exporting.double.address, **APP, secret_key=CANARY, rate=1e6, in_flight=1)
+    job = Job([str(ids)], tmp_path / "out", settings, Progress(time.monotonic), hide=told.append)
+    asyncio.run(export(job))
+    assert [describe(usersig).identifier for usersig in told] == ["administrator"] * 2
 
 
 # TLS keys

@@ -106,7 +106,7 @@ async def refused(exporting: Exporting, ids: list[str], **flags: Any) -> tuple[s
     source = write_ids(exporting.folder / "ids.csv", ids)
     out = exporting.folder / "out"
     with pytest.raises(ServiceUnreachable) as caught:
-        await export(Job([str(source)], out, load(**wanted), Progress(time.monotonic), warn=told.append))
+        await export(Job([str(source)], out, load(**wanted), Progress(time.monotonic), tell=told.append))
     assert not (out / "_SUCCESS").exists()
     return str(caught.value), told
 

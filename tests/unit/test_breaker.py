@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from exporter.errors import AttemptError, ServiceRefusal, ServiceUnreachable, Verdict
 from exporter.model import Fetch, Reason, Reply
-from exporter.retry import Breaker, Gate, Policy, held, leading, retrying
+from exporter.retry import Breaker, Gate, Policy, held, hold, leading, retrying
 from exporter.retry.apart import Apart
 from exporter.retry.breaker import NEWS_S, PROBE_S_MAX, ROW_MAX, WINDOW_CALLS_MAX, WINDOW_S, probe_gap_s, span
 
@@ -118,7 +118,7 @@ class World:
         chance = random.Random(self.seed).random
         self.breaker = Breaker(self.outage_s_max)
         first_alone = leading(
-            self.paced(held(self.fetch, self.breaker)),
+            self.paced(held(self.fetch, hold(self.breaker))),
             clock=self.now,
             unreachable_s_max=self.unreachable_s_max,
             on_retry=self.retried,

@@ -434,3 +434,44 @@ def test_the_clock_can_be_given() -> None:
         return limiter.pace()
 
     assert run(go(lambda: 5.0)) == pytest.approx(0.7)
+
+
+def test_who_gives_up_in_turn_keeps_nobody_waiting() -> None:
+    """A hundred that wait for tokens and give up when it is their turn cost those behind them no time, and no token."""
+    given_up = False
+
+    def check() -> None:
+        if given_up:
+            raise LookupError
+
+    async def fetch(_accounts: Sequence[str]) -> Reply:
+        return Reply()
+
+    async def go() -> tuple[int, float]:
+        nonlocal given_up
+        limiter = Limiter(2)
+        clock = asyncio.get_running_loop().time
+        waiting = [asyncio.ensure_future(limited(fetch, limiter, check)(["a"])) for _ in range(100)]
+        await asyncio.sleep(3)
+        given_up, began = True, clock()
+        await limiter.start()
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+        return sum(isinstance(end, LookupError) for end in ended), clock() - began
+
+    given, waited_s = run(go())
+    assert given > 90
+    assert waited_s < 3
+
+
+def test_what_others_may_have_spent_is_waited_for() -> None:
+    """After `spend_all` no call starts for a second, and the first second that follows holds no more than the rate."""
+
+    async def go() -> list[float]:
+        limiter = Limiter(10)
+        began = asyncio.get_running_loop().time()
+        limiter.spend_all()
+        return [start - began for start, _ in await starts_of(limiter, [(0.0, 30)])]
+
+    starts = run(go())
+    assert starts[0] > 1
+    assert all(later - first > 1 for first, later in zip(starts, starts[10:], strict=False))

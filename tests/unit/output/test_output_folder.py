@@ -1,5 +1,6 @@
 """The output folder: what the same command finds when it is run again."""
 
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -209,13 +210,17 @@ def test_success_of_another_program_is_no_export(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_everyone_writes_is_refused(tmp_path: Path) -> None:
-    """Others could swap files under us; with the sticky bit they cannot."""
-    tmp_path.chmod(0o777)
-    with pytest.raises(OutputError, match="writable by everyone"), held(tmp_path):
+    """Others could swap files under us, or take our names first: nothing is made in such a folder."""
+    tmp_path.chmod(0o1777)
+    with pytest.raises(OutputError, match="mode 1777"), held(tmp_path):
         pass
     assert names(tmp_path) == set()
-    tmp_path.chmod(0o1777)
-    with held(tmp_path):
+
+
+def test_a_planted_name_is_refused_under_the_lock(tmp_path: Path) -> None:
+    """What a run would open is looked at before it is opened: a pipe would be waited for without end."""
+    os.mkfifo(tmp_path / "manifest.json")
+    with pytest.raises(OutputError, match=r"manifest\.json is a named pipe"), held(tmp_path):
         pass
 
 

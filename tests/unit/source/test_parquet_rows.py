@@ -135,6 +135,24 @@ def test_a_column_of_long_texts_is_refused(save: Save, read: Read) -> None:
         read(path)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"use_dictionary": False},
+        {"use_dictionary": False, "column_encoding": {"account_id": "DELTA_LENGTH_BYTE_ARRAY", "b": "PLAIN"}},
+        {"dictionary_pagesize_limit": 2**31 - 1},
+    ],
+)
+def test_long_texts_beside_another_column_are_refused(options: dict[str, Any], save: Save, read: Read) -> None:
+    """Where only the sum of all columns is known, what packs 256-fold is refused; what packs less is read."""
+    long = [f"{number:04d}" + "x" * 1_000_000 for number in range(100)]
+    path = save(pa.table({"account_id": long, "b": [1] * 100}), compression="zstd", **options)
+    with pytest.raises(InputError, match=r"row group 1 unpacks to 100,\d+,\d+ bytes, from a file of .*'account_id'"):
+        read(path)
+    noise = [random.Random(number).randbytes(500_000).hex() for number in range(100)]
+    assert read(save(pa.table({"account_id": ["u1"] * 100, "b": noise}), **options)).ids == ["u1"] * 100
+
+
 def test_rows_are_counted_over_row_groups(save: Save) -> None:
     """Chunks number their rows through all row groups, an empty one included, none over 5,000 rows."""
     path = save(pa.array([f"u{n:06d}" for n in range(12_000)]), row_group_size=7_000)
