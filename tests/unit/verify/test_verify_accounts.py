@@ -1,0 +1,175 @@
+"""Accounts that stand where they must not."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from exporter.verify.accounts import Shelf, in_pass, misplaced
+from exporter.verify.claims import FileClaim, ShardClaim
+from tests.unit.verify.conftest import Copy, settle
+
+Copied = Callable[..., Copy]
+
+FIRST, SECOND = "data/part-000000.parquet", "data/part-000001.parquet"
+REJECTS = "rejects/part-000001.parquet"
+
+
+def added(copy: Copy, file: str, **values: Any) -> None:
+    """Put one more row into a file, instead of a duplicate of the input, and let all numbers match."""
+    table = copy.table(file)
+    row = {**table.to_pylist()[-1], **values}
+    copy.put(file, pa.Table.from_pylist([*table.to_pylist(), row], schema=table.schema))
+    copy.change(settle)
+
+
+def test_a_row_twice_in_one_shard_is_found(copy: Copy) -> None:
+    """With numbers that match."""
+    account = copy.table(SECOND).column("account_id")[4].as_py()
+    added(copy, SECOND, account_id=account)
+    assert copy.texts() == [f"account {account!r} stands more than once: in {SECOND}, {SECOND}."]
+
+
+def test_a_row_in_two_shards_is_found(copy: Copy) -> None:
+    """With numbers that match."""
+    account = copy.table(FIRST).column("account_id")[4].as_py()
+    added(copy, SECOND, account_id=account)
+    assert copy.texts() == [f"account {account!r} stands more than once: in {FIRST}, {SECOND}."]
+
+
+@pytest.mark.parametrize("file", [FIRST, SECOND])
+def test_an_account_with_row_and_reject_is_found(copy: Copy, file: str) -> None:
+    """In one shard or in two, with numbers that match."""
+    account = copy.table(file).column("account_id")[4].as_py()
+    added(copy, REJECTS, account_id=account, reason="unknown_account")
+    copy.change(lambda manifest: manifest["rejects_by_reason"].update(unknown_account=15))
+    assert copy.texts() == [f"account {account!r} stands more than once: in {file}, {REJECTS}."]
+
+
+@pytest.mark.parametrize("reason", ["invalid_id", "bad_row"])
+def test_what_was_never_asked_is_no_duplicate(copy: Copy, reason: str) -> None:
+    """A bad row may show the same text as an account."""
+    account = copy.table(SECOND).column("account_id")[4].as_py()
+    number = copy.manifest["rejects_by_reason"][reason]
+    added(copy, REJECTS, account_id=account, reason=reason)
+    copy.change(lambda manifest: manifest["rejects_by_reason"].update({reason: number + 1}))
+    assert copy.texts() == []
+
+
+def test_kept_duplicates_are_none(copied: Copied) -> None:
+    """Where duplicates are kept an account has a row each time; a row and a reject in one shard it has never."""
+    copy = copied("keep")
+    accounts = [name for file in (FIRST, SECOND) for name in copy.table(file).column("account_id").to_pylist()]
+    assert len(accounts) > len(set(accounts))
+    table = copy.table(REJECTS)
+    account = copy.table(SECOND).column("account_id")[4].as_py()
+    place = table.column("reason").to_pylist().index("unknown_account")
+    rows = table.to_pylist()
+    rows[place]["account_id"] = account
+    copy.put(REJECTS, pa.Table.from_pylist(rows, schema=table.schema))
+    assert copy.texts() == [f"account {account!r} stands in {SECOND} and in {REJECTS}."]
+    rows[place]["account_id"] = copy.table(FIRST).column("account_id")[0].as_py()
+    copy.put(REJECTS, pa.Table.from_pylist(rows, schema=table.schema))
+    assert copy.texts() == []
+
+
+def test_a_hundred_are_named_and_all_counted(copy: Copy) -> None:
+    """Every account of the export twice over: those that are named, and how many more."""
+    table = copy.table(FIRST)
+    rows = [{**table.to_pylist()[0], "account_id": f"x{number % 130}"} for number in range(260)]
+    copy.put(FIRST, pa.Table.from_pylist(rows, schema=table.schema))
+    twice = [text for text in copy.texts() if text.startswith("account 'x")]
+    shelf = shelf_of(copy)
+    told = list(misplaced(shelf, "drop"))
+    assert len(twice) >= 90
+    assert len(told) == 101 + 30  # those without a row have bad values
+    assert "30 more accounts stand more than once." in told
+
+
+def shelf_of(copy: Copy) -> Shelf:
+    rows = {str(path.relative_to(copy.out)): pq.read_metadata(path).num_rows for path in copy.files()}
+    return Shelf(copy.out, [claim(number) for number in range(3)], rows)
+
+
+def test_a_file_that_is_gone_since_is_found(copy: Copy) -> None:
+    """It was read once, and cannot be read for its accounts."""
+    shelf = shelf_of(copy)
+    assert list(misplaced(shelf, "drop")) == []
+    (copy.out / SECOND).unlink()
+    assert next(misplaced(shelf, "drop")).startswith(f"{SECOND} cannot be read again: ")
+
+
+# Many passes
+
+NEAR = [
+    "a",
+    "a ",
+    " a",
+    "A",
+    "aa",
+    "x" * 31,
+    "x" * 32,
+    "中" * 10,
+    "中" * 10 + "ab",
+    "é",
+    "e\u0301",
+    "🙂" * 8,
+    "0",
+    "00",
+]
+ids = st.sampled_from(NEAR) | st.integers(0, 40).map(lambda number: f"user_{number:05d}")
+
+
+def claim(number: int) -> ShardClaim:
+    names = {folder: f"{folder}/part-{number:06d}.parquet" for folder in ("data", "rejects", "bad_values")}
+    files = {folder: FileClaim(name, 0, 0, "") for folder, name in names.items()}
+    return ShardClaim(number, 1, 1, files, None, None, None)
+
+
+def shelved(folder: str, shards: Sequence[Sequence[str]]) -> Shelf:
+    """Lay out accounts as files of data; there are no rejects."""
+    (Path(folder) / "data").mkdir()
+    claims = [claim(number) for number in range(len(shards))]
+    for shard, accounts in zip(claims, shards, strict=True):
+        pq.write_table(
+            pa.table({"account_id": pa.array(accounts, pa.string())}), Path(folder) / shard.files["data"].file
+        )
+    rows = {shard.files["data"].file: len(accounts) for shard, accounts in zip(claims, shards, strict=True)}
+    return Shelf(Path(folder), claims, rows)
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
+    return lambda: str(tmp_path_factory.mktemp("shelf"))
+
+
+@given(st.lists(st.lists(ids, max_size=12), max_size=6), st.integers(1, 9))
+@example([], 1)
+@example([NEAR, list(reversed(NEAR))], 1)
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_any_number_of_passes_finds_the_same_as_a_set(
+    fresh: Callable[[], str], shards: list[list[str]], size: int
+) -> None:
+    """Exactly the accounts that stand twice, each named once, however few a pass holds."""
+    shelf = replace(shelved(fresh(), shards), pass_accounts=size)
+    everything = [account for shard in shards for account in shard]
+    twice = {account for account in everything if everything.count(account) > 1}
+    told = list(misplaced(shelf, "drop"))
+    assert sorted(text.partition(" stands more than once: in ")[0] for text in told) == sorted(
+        f"account {account!r}" for account in twice
+    )
+
+
+@pytest.mark.parametrize("shape", ["user{:08d}", "{:d}", "{:d}@example.com", "{:032d}", "{:024x}", "中文{:d}"])
+def test_passes_share_evenly(shape: str) -> None:
+    """Ids that differ in a few places alone still spread: memory is bounded by what a pass is meant to hold."""
+    accounts: Any = pa.array([shape.format(number) for number in range(16_000)])
+    sizes = [sum(len(part) for part in in_pass(accounts, number, 16)) for number in range(16)]
+    assert sum(sizes) == 16_000
+    assert max(sizes) < 1_200

@@ -1,0 +1,276 @@
+"""An export that is as its manifest says has no finding; whatever is damaged, lost, added or changed has one."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from exporter.errors import OutputError
+from exporter.verify import verify
+from tests.conftest import Exporting
+from tests.unit.verify.conftest import LISTS, Copy
+
+Copied = Callable[..., Copy]
+
+# Nothing in the files bears these out: they tell how the run went, and what the service had beside the chosen columns.
+UNSEEN = {"requests", "retries", "refusals", "requests_per_s", "seconds", "series", "ignored_attributes"}
+UNSEEN |= {"exporter", "started_at", "finished_at", "absent_attributes", "settings"}
+# Of an account with spaces around, later duplicates stand in no file: in this export it can be told within bounds alone.
+BOUNDED = {"ids_with_outer_spaces"}
+
+in_place = settings(
+    max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@pytest.mark.parametrize("duplicates", ["drop", "keep"])
+def test_an_untouched_export_has_no_finding(copied: Copied, duplicates: str) -> None:
+    """Rejects of every kind, blanks, repeats, bad values and all types: nothing is found, and all of it was read."""
+    copy = copied(duplicates)
+    manifest, report = copy.manifest, copy.found()
+    assert report.ok
+    assert report.findings == []
+    assert (report.files, report.rows, report.rejects) == (9, manifest["rows"], manifest["rejects"])
+    assert report.bytes == sum(path.stat().st_size for path in copy.files())
+    assert len(manifest["rejects_by_reason"]) >= 3
+    assert manifest["bad_values"]
+
+
+@pytest.mark.parametrize("flags", [{"attributes": "vip,nobody,city", "types": "vip=bool"}, {"shard_rows": 1}, {}])
+def test_other_exports_have_no_finding_either(exporting: Exporting, flags: dict[str, Any]) -> None:
+    """Chosen columns, shards of one row, everything text."""
+    assert verify(exporting.run(["user_00001", "user_00002", " user_00001", "user_00001"], **flags).out).findings == []
+
+
+def test_an_export_of_nothing_has_no_finding(exporting: Exporting) -> None:
+    """An input without rows has one shard without rows."""
+    assert verify(exporting.run([], allow_empty=True).out).findings == []
+
+
+@given(st.integers(0, 8), st.floats(0, 1, exclude_max=True), st.integers(0, 7))
+@in_place
+def test_a_bit_flipped_anywhere_is_found(copy: Copy, file: int, place: float, bit: int) -> None:
+    """In any file, at any byte."""
+    path = copy.files()[file]
+    good = path.read_bytes()
+    bad = bytearray(good)
+    bad[int(place * len(bad))] ^= 1 << bit
+    path.write_bytes(bad)
+    texts = copy.texts()
+    path.write_bytes(good)
+    assert texts[0].startswith(f"{path.relative_to(copy.out)} has changed: its sha256 is ")
+
+
+@given(st.integers(0, 8), st.floats(0, 1, exclude_max=True))
+@example(0, 0.0)
+@in_place
+def test_a_file_cut_anywhere_is_found(copy: Copy, file: int, share: float) -> None:
+    """Also one of which nothing is left."""
+    path = copy.files()[file]
+    good = path.read_bytes()
+    path.write_bytes(good[: int(share * len(good))])
+    texts = copy.texts()
+    path.write_bytes(good)
+    assert texts[0] == f"{path.relative_to(copy.out)} has {int(share * len(good)):,} bytes, not {len(good):,}."
+
+
+def test_a_longer_file_is_found(copy: Copy) -> None:
+    """One byte more at the end."""
+    for path in copy.files():
+        good = path.read_bytes()
+        path.write_bytes(good + b"\0")
+        assert len(copy.texts()) == 1
+        path.write_bytes(good)
+
+
+def test_each_missing_file_is_found(copy: Copy) -> None:
+    """And nothing else is said of it than that."""
+    for path in copy.files():
+        kept = path.rename(copy.out / "kept")
+        assert copy.texts() == [f"{path.relative_to(copy.out)} is missing."]
+        kept.rename(path)
+
+
+@pytest.mark.parametrize("folder", LISTS)
+def test_a_missing_folder_is_found(copy: Copy, folder: str) -> None:
+    """By each of its files."""
+    shutil.rmtree(copy.out / folder)
+    assert copy.texts() == [f"{folder}/part-00000{number}.parquet is missing." for number in range(3)]
+
+
+@pytest.mark.parametrize("folder", LISTS)
+@pytest.mark.parametrize("name", ["part-000003.parquet", ".part-000000.parquet.tmp", "notes.txt", "a\nb", "\udcff"])
+def test_whatever_else_stands_in_a_folder_is_found(copy: Copy, folder: str, name: str) -> None:
+    """Another part, a hidden file, a folder: readers of the folder would take it."""
+    (copy.out / folder / name).write_bytes((copy.out / folder / "part-000000.parquet").read_bytes())
+    assert copy.texts() == [f"{f'{folder}/{name}'!r} is not in the manifest."]
+    (copy.out / folder / name).unlink()
+    (copy.out / folder / name).mkdir()
+    assert copy.texts() == [f"{f'{folder}/{name}'!r} is not in the manifest."]
+
+
+def test_swapped_files_are_found(copy: Copy) -> None:
+    """Any two of them, also where each is whole by itself."""
+    paths = copy.files()
+    for one, other in ((a, b) for a in paths for b in paths if a < b):
+        before = one.read_bytes(), other.read_bytes()
+        one.write_bytes(before[1])
+        other.write_bytes(before[0])
+        assert len(copy.texts()) == 2
+        one.write_bytes(before[0])
+        other.write_bytes(before[1])
+
+
+def test_a_link_is_no_file(copy: Copy) -> None:
+    """A link to the very same bytes, a link instead of a folder, a folder or a pipe instead of a file."""
+    path = copy.files()[0]
+    kept = path.rename(copy.out / "kept")
+    path.symlink_to(kept)
+    assert copy.texts() == ["data/part-000000.parquet is no regular file."]
+    path.unlink()
+    path.mkdir()
+    assert copy.texts() == ["data/part-000000.parquet is no regular file."]
+    path.rmdir()
+    kept.rename(path)
+    (copy.out / "data").rename(copy.out / "else")
+    (copy.out / "data").symlink_to("else")
+    assert copy.texts() == ["data is no folder."]
+
+
+# The manifest
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Give all values of a JSON value that hold no others, each with the keys that lead to it."""
+    if isinstance(value, dict | list) and value:
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(item, (*path, key))
+    else:
+        yield path, value
+
+
+def put(value: Any, path: tuple[Any, ...], new: Any) -> None:
+    for key in path[:-1]:
+        value = value[key]
+    value[path[-1]] = new
+
+
+@pytest.mark.parametrize("duplicates", ["drop", "keep"])
+@pytest.mark.parametrize("step", [1, -1])
+def test_every_number_changed_by_one_is_found(copied: Copied, duplicates: str, step: int) -> None:
+    """Each number in the manifest that the files can bear out, one at a time."""
+    copy = copied(duplicates)
+    manifest = copy.manifest
+    numbers = [(path, value) for path, value in leaves(manifest) if type(value) is int and path[0] not in UNSEEN]
+    assert len(numbers) >= 45
+    for path, value in numbers:
+        changed = copy.manifest if path == numbers[0][0] else orjson.loads(orjson.dumps(manifest))
+        put(changed, path, value + step)
+        copy.tell(changed)
+        assert copy.found().found or path[0] in BOUNDED, path
+
+
+junk = st.sampled_from([None, True, -1, 0, 1.5, 2**70, "", "x", "../../etc/passwd", [], {}, [1], {"a": 1}, "\ud7ff"])
+
+
+@given(st.data(), junk)
+@in_place
+def test_a_manifest_with_any_other_value_is_found(copy: Copy, data: st.DataObject, new: Any) -> None:
+    """Whatever stands in the place of one value: a finding, or something that was not verified; never a traceback."""
+    manifest = copy.manifest
+    path, old = data.draw(st.sampled_from([leaf for leaf in leaves(manifest) if leaf[0][0] not in UNSEEN]))
+    cut = path[: data.draw(st.integers(1, len(path)))]
+    changed = orjson.loads(orjson.dumps(manifest))
+    put(changed, cut, new)
+    copy.tell(changed)
+    report = copy.found()
+    copy.tell(manifest)
+    assert report.found or (cut == path and new == old) or path[0] in BOUNDED
+
+
+@pytest.mark.parametrize("key", sorted({"format", "input", "rows", "rejects", "schema", "shards", "reject_files"}))
+def test_a_missing_key_is_found(copy: Copy, key: str) -> None:
+    """By its name."""
+    copy.change(lambda manifest: manifest.pop(key))
+    assert copy.texts() == [f"manifest.json: {key} is missing."]
+
+
+def test_unknown_keys_are_fine(copy: Copy) -> None:
+    """A later version may say more."""
+    copy.change(lambda manifest: manifest.update(later=[1]))
+    copy.change(lambda manifest: manifest["shards"][0].update(later={}))
+    assert copy.texts() == []
+
+
+def test_a_manifest_without_sums_by_shard_is_verified(copy: Copy) -> None:
+    """As the first version wrote it; a shard then has at least as many rows of the input as rows and rejects."""
+    names = ("rejects", "duplicates", "blank")
+    copy.change(lambda manifest: [shard.pop(name) for shard in manifest["shards"] for name in names])
+    assert copy.texts() == []
+    copy.change(lambda manifest: manifest["shards"][0].update(last_row=1))
+    copy.change(lambda manifest: manifest["shards"][1].update(first_row=2))
+    assert copy.texts() == ["manifest.json: shards[0] is 1 rows of the input, and has 38 rows and rejects."]
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"[]", b"null", b"5", b"\xff", b"[" * 5000, b'{"settings":' * 900 + b"1" + b"}" * 900]
+)
+def test_what_is_no_manifest_is_found(copy: Copy, text: bytes) -> None:
+    """Any bytes."""
+    (copy.out / "manifest.json").write_bytes(text)
+    assert copy.texts()[0].startswith("manifest.json")
+
+
+def test_a_deep_value_is_found(copy: Copy) -> None:
+    """Deeper than any program would want to follow."""
+    deep: Any = 1
+    for _ in range(240):
+        deep = [deep]
+    for place in (
+        ("fingerprint_of", "settings", "x"),
+        ("rows",),
+        ("schema", 1, "attribute"),
+        ("settings", "duplicates"),
+    ):
+        manifest = copy.manifest
+        put(manifest, place, deep)
+        copy.tell(manifest)
+        assert copy.found().found
+        put(manifest, place, 1)
+        copy.tell(manifest)
+
+
+def test_a_missing_manifest_is_found(copy: Copy) -> None:
+    """`_SUCCESS` says that there is an export."""
+    (copy.out / "manifest.json").unlink()
+    assert copy.texts() == ["manifest.json is missing."]
+
+
+def test_without_success_there_is_nothing_to_verify(copy: Copy, tmp_path: Path) -> None:
+    """A sentence with the way on, for an unfinished run, a folder that is not there, and a file."""
+    (copy.out / "_SUCCESS").unlink()
+    for out in (copy.out, tmp_path / "nowhere", copy.out / "manifest.json"):
+        with pytest.raises(OutputError, match=r"holds no complete export: .*`exporter status .*` tells"):
+            verify(out)
+
+
+def test_a_run_beside_it_is_told_and_no_finding(copy: Copy) -> None:
+    """The export stays what it is while the next one is made."""
+    assert not copy.found().unfinished
+    (copy.out / ".run").mkdir()
+    assert copy.found().unfinished
+    assert copy.found().ok
+
+
+def test_findings_are_counted_all_and_kept_a_hundred(copy: Copy) -> None:
+    """However much is wrong, the report stays small."""
+    for number in range(250):
+        (copy.out / "data" / f"{number:03d}").touch()
+    report = copy.found()
+    assert report.found == 250
+    assert len(report.findings) == 100
