@@ -29,7 +29,7 @@ def rows(table: pa.Table) -> list[dict[str, object]]:
 
 @given(file=FILES, place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), footer=st.booleans())
 @settings(
-    max_examples=600, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_damage_before_hashing_is_found_or_does_no_harm(
     copy: Copy, file: str, place: float, bit: int, *, footer: bool

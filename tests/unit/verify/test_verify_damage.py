@@ -24,7 +24,7 @@ UNSEEN |= {"exporter", "started_at", "finished_at", "absent_attributes", "settin
 BOUNDED = {"ids_with_outer_spaces"}
 
 in_place = settings(
-    max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
