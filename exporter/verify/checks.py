@@ -36,10 +36,10 @@ def verify(out: Path) -> Report:
     cannot be read. Everything else that is wrong is a finding.
     """
     before = _marks(out)
-    claims = read_claims(out)
-    export = Export(out, claims if isinstance(claims, Claims) else Claims({}, []))
+    claims, wrong = read_claims(out)
+    export = Export(out, claims)
     found, kept = 0, list[Finding]()
-    for finding in _found(export) if isinstance(claims, Claims) else (Finding("manifest", text) for text in claims):
+    for finding in (Finding("manifest", text) for text in wrong) if wrong else _found(export):
         found += 1
         if len(kept) < FINDINGS_MAX:
             kept.append(finding)

@@ -59,16 +59,20 @@ class Claims:
     shards: list[ShardClaim]
 
 
-def read_claims(out: Path) -> Claims | list[str]:
-    """Return what the manifest claims, or what is wrong with its form."""
+NOTHING = Claims({}, [])
+
+
+def read_claims(out: Path) -> tuple[Claims, list[str]]:
+    """Return what the manifest claims, and what is wrong with its form: then it claims nothing."""
     try:
         told: Any = _loaded(out / NAME)
     except FileNotFoundError:
-        return [f"{NAME} is missing."]
+        return NOTHING, [f"{NAME} is missing."]
     except (OSError, ValueError) as error:
-        return [f"{NAME} cannot be read: {getattr(error, 'strerror', None) or error}."]
-    wrong = list(misfits(told, MANIFEST)) or list(_misnamed(told))
-    return [f"{NAME}: {text}." for text in wrong] or Claims(told, [_shard(told, n) for n in range(len(told["shards"]))])
+        return NOTHING, [f"{NAME} cannot be read: {getattr(error, 'strerror', None) or error}."]
+    if wrong := list(misfits(told, MANIFEST)) or list(_misnamed(told)):
+        return NOTHING, [f"{NAME}: {text}." for text in wrong]
+    return Claims(told, [_shard(told, number) for number in range(len(told["shards"]))]), []
 
 
 def fingerprint_off(claims: Claims) -> Iterator[str]:

@@ -98,4 +98,5 @@ def _content(file: BufferedReader, schema: pa.Schema, look: Look) -> Content | s
 
 def reason_of(error: Exception) -> str:
     """Put what the library or the system says into one short line."""
-    return " ".join(str(error).split())[:ERROR_CHARS_MAX].rstrip(".") or type(error).__name__
+    text = getattr(error, "strerror", None) or str(error)
+    return " ".join(text.split())[:ERROR_CHARS_MAX].rstrip(".") or type(error).__name__

@@ -57,7 +57,11 @@ def totals(claims: Claims, contents: Contents) -> Iterator[str]:
     }
     for name, found in sums.items():
         if told[name] != found:
-            yield f"{NAME}: {name} is {told[name]}, and it should be {found}."
+            yield f"{NAME}: {name} is {_short(told[name])}, and it should be {_short(found)}."
+
+
+def _short(value: object) -> str:
+    return f"{value!s:.200}"
 
 
 def _told_by_shard(shards: Sequence[ShardClaim]) -> Iterator[tuple[str, int]]:

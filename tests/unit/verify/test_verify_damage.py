@@ -1,6 +1,9 @@
 """An export that is as its manifest says has no finding; whatever is damaged, lost, added or changed has one."""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ from hypothesis import strategies as st
 
 from exporter.errors import OutputError
 from exporter.verify import verify
-from tests.conftest import Exporting
+from tests.conftest import Exporting, environment
 from tests.unit.verify.conftest import LISTS, Copy
 
 Copied = Callable[..., Copy]
@@ -249,6 +252,66 @@ def test_a_missing_manifest_is_found(copy: Copy) -> None:
     """`_SUCCESS` says that there is an export."""
     (copy.out / "manifest.json").unlink()
     assert copy.texts() == ["manifest.json is missing."]
+
+
+def test_a_manifest_that_is_no_file_is_found(copy: Copy) -> None:
+    """A link to it, a folder, and one that is larger than any."""
+    path = copy.out / "manifest.json"
+    path.rename(copy.out / "else")
+    path.symlink_to("else")
+    assert copy.texts() == ["manifest.json cannot be read: it is no regular file."]
+    path.unlink()
+    path.mkdir()
+    assert copy.texts() == ["manifest.json cannot be read: it is no regular file."]
+    path.rmdir()
+    path.touch()
+    os.truncate(path, 1 << 40)
+    assert copy.texts() == ["manifest.json cannot be read: 1,099,511,627,776 bytes are more than any manifest has."]
+
+
+def test_settings_are_those_of_the_fingerprint(copy: Copy) -> None:
+    """Or duplicates could be called kept, and nobody would look for them."""
+    copy.change(lambda manifest: manifest["settings"].update(duplicates="keep"))
+    assert copy.texts()[0] == "manifest.json: settings.duplicates is not the one of fingerprint_of."
+
+
+REPLACED = """
+import os, sys
+from pathlib import Path
+from exporter.verify import verify
+out = Path(sys.argv[1])
+def replace(event, args):
+    if event == "open" and str(args[0]).endswith("data/part-000001.parquet"):
+        os.utime(out / sys.argv[2], (1, 1))
+sys.addaudithook(replace)
+verify(out)
+"""
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "_SUCCESS"])
+def test_an_export_that_is_replaced_meanwhile_gives_no_verdict(copy: Copy, name: str) -> None:
+    """Another run with --overwrite may publish while the files are read: neither right nor wrong can be said then."""
+    (copy.out / "data/part-000000.parquet").unlink()
+    ran = subprocess.run(
+        [sys.executable, "-c", REPLACED, str(copy.out), name],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.stderr.splitlines()[-1] == (
+        f"exporter.errors.OutputError: {copy.out} was replaced while it was read. Verify it again."
+    )
+
+
+@pytest.mark.parametrize("other", ["link", "folder"])
+def test_what_is_called_success_and_is_no_file_is_refused(copy: Copy, other: str) -> None:
+    """No run of ours writes a link or a folder there."""
+    path = copy.out / "_SUCCESS"
+    path.unlink()
+    path.symlink_to("manifest.json") if other == "link" else path.mkdir()
+    with pytest.raises(OutputError, match="_SUCCESS is no regular file"):
+        verify(copy.out)
 
 
 def test_without_success_there_is_nothing_to_verify(copy: Copy, tmp_path: Path) -> None:
