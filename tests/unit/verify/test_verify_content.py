@@ -1,7 +1,9 @@
 """Files that are the ones the manifest names, hash and all, and still are not what they must be."""
 
+import hashlib
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.batching import problem
-from exporter.verify.looks import Array, is_account
+from exporter.verify.claims import FileClaim
+from exporter.verify.content import read
+from exporter.verify.looks import Array, is_account, looks
+from exporter.verify.schemas import schemas
 from tests.unit.verify.conftest import Copy, settle
 
 DATA, REJECTS, BAD = (f"{folder}/part-000001.parquet" for folder in ("data", "rejects", "bad_values"))
@@ -66,6 +71,30 @@ def test_every_page_is_read(copy: Copy) -> None:
         assert copy.texts()[0].startswith(f"{DATA} cannot be read: ")
         path.write_bytes(good)
         copy.tell(manifest)
+
+
+def test_every_column_of_many_is_read(tmp_path: Path) -> None:
+    """Names may hold dots, begin alike, or look like a path: each column is read, and damage in any one is found."""
+    names = [f"a{'.b' * (number % 5)}.{number}" for number in range(99)] + ["account_id.a", "a"]
+    columns = [{"name": "account_id", "type": "text"}]
+    columns += [{"name": name, "type": "text", "attribute": name} for name in names]
+    path, schema = tmp_path / "file", schemas(columns)["data"]
+    texts = pa.array([f"text {number}" for number in range(50)])
+    pq.write_table(pa.Table.from_arrays([texts] * 102, schema=schema), path, write_page_checksum=True)
+    good = path.read_bytes()
+
+    def found(data: bytes) -> list[str]:
+        path.write_bytes(data)
+        claim = FileClaim("file", 50, len(data), hashlib.sha256(data).hexdigest())
+        return list(read(tmp_path, claim, schema, looks(columns)["data"]))
+
+    assert found(good) == []
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    for number in range(102):
+        column = group.column(number)
+        bad = bytearray(good)
+        bad[(column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 1] ^= 1
+        assert found(bytes(bad))[0].startswith("file cannot be read: "), number
 
 
 @pytest.mark.parametrize("data", [b"", b"PAR1", b"account_id\na\n", b"PAR1" * 100, b"PAR1" + b"\xff" * 8 + b"PAR1"])

@@ -210,11 +210,23 @@ def test_unknown_keys_are_fine(copy: Copy) -> None:
     assert copy.texts() == []
 
 
+def test_shards_that_do_not_follow_each_other_are_found(copy: Copy) -> None:
+    """A gap before one shard and an overlap after it, where each adds up and so does the whole."""
+    copy.change(lambda manifest: manifest["shards"][1].update(first_row=42, last_row=81))
+    assert copy.texts() == [
+        "manifest.json: shards[1].first_row is 42, not 41.",
+        "manifest.json: shards[2].first_row is 81, not 82.",
+    ]
+
+
 def test_a_manifest_without_sums_by_shard_is_verified(copy: Copy) -> None:
     """As the first version wrote it; a shard then has at least as many rows of the input as rows and rejects."""
     names = ("rejects", "duplicates", "blank")
     copy.change(lambda manifest: [shard.pop(name) for shard in manifest["shards"] for name in names])
     assert copy.texts() == []
+    copy.change(lambda manifest: manifest["shards"][2].update(last_row=101))
+    assert copy.texts() == ["manifest.json: input is 100, and the last shard ends at row 101."]
+    copy.change(lambda manifest: manifest["shards"][2].update(last_row=100))
     copy.change(lambda manifest: manifest["shards"][0].update(last_row=1))
     copy.change(lambda manifest: manifest["shards"][1].update(first_row=2))
     assert copy.texts() == ["manifest.json: shards[0] is 1 rows of the input, and has 38 rows and rejects."]
