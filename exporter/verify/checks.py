@@ -118,9 +118,10 @@ CHECKS: Mapping[str, Callable[[Export], Iterator[str]]] = {
     "fingerprint": lambda export: fingerprint_off(export.claims),
     "ranges": lambda export: sums.ranges(export.claims),
     "accounting": lambda export: sums.accounting(export.claims),
+    "totals": lambda export: sums.totals(export.claims),
     "folders": _strangers,
     "files": _contents,
-    "totals": lambda export: sums.totals(export.claims, export.contents),
+    "counts": lambda export: sums.counts(export.claims, export.contents),
     "outer spaces": lambda export: sums.outer_spaces(export.claims, export.contents),
     "accounts": lambda export: accounts.misplaced(export.shelf, export.claims.told["settings"]["duplicates"]),
 }

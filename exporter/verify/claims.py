@@ -3,7 +3,7 @@
 import hashlib
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +32,19 @@ class FileClaim:
 
 @dataclass(frozen=True, slots=True)
 class ShardClaim:
-    """A range of input rows, and its files by folder.
-
-    The last three are None in manifests that do not tell them by shard.
-    """
+    """A range of input rows, what became of them, and its files by folder."""
 
     number: int
     first_row: int
     last_row: int
     files: Mapping[str, FileClaim]
-    rejects: int | None
-    duplicates: int | None
-    blank: int | None
+    rejects: int
+    rejects_by_reason: Mapping[str, int]
+    bad_values: Mapping[str, int]
+    duplicates: int
+    blank: int
+    spaced: int
+    ignored: Mapping[str, int]
 
     @property
     def input(self) -> int:
@@ -119,11 +120,7 @@ def _misnamed(told: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _shard(told: Mapping[str, Any], number: int) -> ShardClaim:
-    shard = told["shards"][number]
-    files = {folder: _file(told[key][number]) for folder, key in LISTS.items()}
-    split = (shard.get(name) for name in ("rejects", "duplicates", "blank"))
-    return ShardClaim(number, shard["first_row"], shard["last_row"], files, *split)
-
-
-def _file(item: Mapping[str, Any]) -> FileClaim:
-    return FileClaim(item["file"], item["rows"], item["bytes"], item["sha256"])
+    own = {item.name: told["shards"][number].get(item.name) for item in fields(ShardClaim)}
+    lists = {folder: told[key][number] for folder, key in LISTS.items()}
+    claims = {folder: FileClaim(*(item[f.name] for f in fields(FileClaim))) for folder, item in lists.items()}
+    return ShardClaim(**{**own, "number": number, "files": claims})

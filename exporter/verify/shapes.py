@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-FORMAT = 1
+FORMAT = 2
 TYPES = ("text", "int64", "float64", "bool", "timestamp")
 SHOWN_CHARS_MAX = 40
 
@@ -17,7 +17,7 @@ class Kind(NamedTuple):
 
 
 class Maybe(NamedTuple):
-    """The shape of a key that an older manifest lacks."""
+    """The shape of a key that need not be there."""
 
     shape: Any
 
@@ -53,6 +53,7 @@ MANIFEST = {
         {"name": TEXT, "attribute": Maybe(TEXT), "type": Kind(f"one of {', '.join(TYPES)}", TYPES.__contains__)}
     ],
     "bad_values": COUNTS,
+    "ignored_attributes": COUNTS,
     "settings": {"duplicates": Kind("drop or keep", ("drop", "keep").__contains__)},
     "fingerprint": SHA256,
     "fingerprint_of": {"settings": OBJECT},
@@ -61,9 +62,13 @@ MANIFEST = {
             **FILE,
             "first_row": WHOLE,
             "last_row": WHOLE,
-            "rejects": Maybe(WHOLE),
-            "duplicates": Maybe(WHOLE),
-            "blank": Maybe(WHOLE),
+            "rejects": WHOLE,
+            "rejects_by_reason": COUNTS,
+            "bad_values": COUNTS,
+            "duplicates": WHOLE,
+            "blank": WHOLE,
+            "spaced": WHOLE,
+            "ignored": COUNTS,
         }
     ],
     "reject_files": [FILE],

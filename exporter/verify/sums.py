@@ -1,8 +1,9 @@
 """Whether the numbers of a manifest add up, with each other and with what stands in the files. Pure."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
+from typing import Any
 
 from exporter.verify.claims import BAD, DATA, NAME, REJECTS, Claims, ShardClaim
 from exporter.verify.content import Content
@@ -33,65 +34,78 @@ def accounting(claims: Claims) -> Iterator[str]:
 
 
 def _shard_accounting(shard: ShardClaim) -> Iterator[str]:
-    name = f"{NAME}: shards[{shard.number}]"
-    rejects = shard.files[REJECTS].rows
-    settled = shard.files[DATA].rows + rejects
-    if shard.rejects not in (None, rejects):
-        yield f"{name}.rejects is {shard.rejects:,}, and its file of rejects has {rejects:,} rows."
-    if shard.duplicates is None or shard.blank is None:
-        if shard.input < settled:
-            yield f"{name} is {shard.input:,} rows of the input, and has {settled:,} rows and rejects."
-    elif shard.input != (settled := settled + shard.duplicates + shard.blank):
-        yield f"{name} is {shard.input:,} rows of the input, and accounts for {settled:,}."
+    settled = shard.files[DATA].rows + shard.files[REJECTS].rows + shard.duplicates + shard.blank
+    if shard.input != settled:
+        yield f"{NAME}: shards[{shard.number}] is {shard.input:,} rows of the input, and accounts for {settled:,}."
 
 
-def totals(claims: Claims, contents: Contents) -> Iterator[str]:
-    """The numbers of the run are the sums of what its shards say, and of what stands in their files."""
+def totals(claims: Claims) -> Iterator[str]:
+    """The numbers of the run are the sums of those of its shards."""
     told, shards = claims.told, claims.shards
     sums: dict[str, object] = {
         "rows": sum(shard.files[DATA].rows for shard in shards),
         "rejects": sum(shard.files[REJECTS].rows for shard in shards),
+        "rejects_by_reason": _added(shard.rejects_by_reason for shard in shards),
+        "duplicates": sum(shard.duplicates for shard in shards),
+        "blank": sum(shard.blank for shard in shards),
         "missing": told["rejects_by_reason"].get("missing", 0),
-        **dict(_told_by_shard(shards)),
-        **dict(_counted(shards, contents)),
+        "ids_with_outer_spaces": sum(shard.spaced for shard in shards),
+        "bad_values": _added(shard.bad_values for shard in shards),
     }
-    for name, found in sums.items():
-        if told[name] != found:
-            yield f"{NAME}: {name} is {_short(told[name])}, and it should be {_short(found)}."
+    for name, wanted in sums.items():
+        yield from _unless(name, told[name], wanted)
+    yield from _ignored(claims)
+
+
+def _ignored(claims: Claims) -> Iterator[str]:
+    """Hold the ignored attributes against those of the shards: a name beyond the limit of each may go under another."""
+    told = claims.told["ignored_attributes"]
+    added = _added(shard.ignored for shard in claims.shards)
+    if "(others)" not in told:
+        yield from _unless("ignored_attributes", told, added)
+    elif sum(told.values()) != sum(added.values()):
+        yield f"{NAME}: ignored_attributes are {sum(told.values()):,} in all, and in the shards {sum(added.values()):,}."
+
+
+def counts(claims: Claims, contents: Contents) -> Iterator[str]:
+    """What a shard says of its rejects and bad values is what stands in its files."""
+    for shard in claims.shards:
+        rejects, bad = (contents.get(shard.files[folder].file) for folder in (REJECTS, BAD))
+        if rejects:
+            yield from _unless(f"shards[{shard.number}].rejects", shard.rejects, rejects.rows)
+            yield from _unless(f"shards[{shard.number}].rejects_by_reason", shard.rejects_by_reason, rejects.counts)
+        if bad:
+            yield from _unless(f"shards[{shard.number}].bad_values", shard.bad_values, bad.counts)
+
+
+def _added(counted: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
+    added = Counter[str]()
+    for each in counted:
+        added.update(each)
+    return added
+
+
+def _unless(name: str, told: Any, wanted: Any) -> Iterator[str]:
+    if told != wanted:
+        yield f"{NAME}: {name} is {_short(told)}, and it should be {_short(wanted)}."
 
 
 def _short(value: object) -> str:
-    return f"{value!s:.200}"
-
-
-def _told_by_shard(shards: Sequence[ShardClaim]) -> Iterator[tuple[str, int]]:
-    for name in ("duplicates", "blank"):
-        numbers = [getattr(shard, name) for shard in shards]
-        if None not in numbers:
-            yield name, sum(numbers)
-
-
-def _counted(shards: Sequence[ShardClaim], contents: Contents) -> Iterator[tuple[str, dict[str | None, int]]]:
-    for name, folder in (("rejects_by_reason", REJECTS), ("bad_values", BAD)):
-        names = [shard.files[folder].file for shard in shards]
-        if all(file in contents for file in names):
-            counts = sum((contents[file].counts for file in names), Counter[str | None]())
-            yield name, dict(sorted(counts.items(), key=str))
+    text = dict(sorted(value.items(), key=str)) if isinstance(value, dict) else value
+    return f"{text!s:.200}"
 
 
 def outer_spaces(claims: Claims, contents: Contents) -> Iterator[str]:
     """Ids with spaces around them were counted when they were asked for, each once a shard.
 
-    So of those that stand in the files none is left out, unless duplicates are kept: then each shows as often as the input
-    has it. And those that stand in no file are later duplicates.
+    So all that stand in the files of a shard are counted, unless duplicates are kept: then each shows as often as the input
+    has it. And those counted that stand in no file are among the duplicates.
     """
-    told = claims.told["ids_with_outer_spaces"]
-    names = [shard.files[folder].file for shard in claims.shards for folder in (DATA, REJECTS)]
-    if not all(name in contents for name in names):
-        return
-    found = sum(contents[name].spaced for name in names)
     kept = claims.told["settings"]["duplicates"] == "keep"
-    least, most = (min(found, 1), found) if kept else (found, found + claims.told["duplicates"])
-    if not least <= told <= most:
-        between = f"{found:,}" if least == most else f"from {least:,} to {most:,}"
-        yield f"{NAME}: ids_with_outer_spaces is {told:,}, and it should be {between}."
+    for shard in claims.shards:
+        both = [contents.get(shard.files[folder].file) for folder in (DATA, REJECTS)]
+        found = sum(content.spaced for content in both if content)
+        least, most = (min(found, 1), found) if kept else (found, found + shard.duplicates)
+        if None not in both and not least <= shard.spaced <= most:
+            between = f"{found:,}" if least == most else f"from {least:,} to {most:,}"
+            yield f"{NAME}: shards[{shard.number}].spaced is {shard.spaced:,}, and it should be {between}."

@@ -206,8 +206,10 @@ def test_reasons_and_attributes_are_counted_in_the_files(copy: Copy) -> None:
     copy.put(BAD, replaced(copy.table(BAD), 1, attribute="level"))
     texts = copy.texts()
     assert len(texts) == 2
-    assert texts[0].startswith("manifest.json: rejects_by_reason is {")
-    assert texts[1] == "manifest.json: bad_values is {'city': 75}, and it should be {'city': 74, 'level': 1}."
+    assert texts[0].startswith("manifest.json: shards[1].rejects_by_reason is {")
+    assert texts[1] == (
+        "manifest.json: shards[1].bad_values is {'city': 28}, and it should be {'city': 27, 'level': 1}."
+    )
 
 
 def test_rows_left_out_of_everything_are_found(copy: Copy) -> None:
