@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from exporter.batching import problem
 from exporter.verify.claims import FileClaim
-from exporter.verify.content import read
+from exporter.verify.content import COLUMNS_AT_ONCE, read
 from exporter.verify.looks import Array, is_account, looks
 from exporter.verify.schemas import schemas
 from tests.unit.verify.conftest import Copy, settle
@@ -95,6 +95,34 @@ def test_every_column_of_many_is_read(tmp_path: Path) -> None:
         bad = bytearray(good)
         bad[(column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 1] ^= 1
         assert found(bytes(bad))[0].startswith("file cannot be read: "), number
+
+
+def test_a_column_with_fewer_rows_than_the_others_is_found(tmp_path: Path) -> None:
+    """The library reads as many as there are: a file whose footer promises more is told by counting each column."""
+    names = [f"c{number:02d}" for number in range(COLUMNS_AT_ONCE)]
+    columns = [{"name": "account_id", "type": "text"}, *({"name": n, "type": "text", "attribute": n} for n in names)]
+    schema, plain = schemas(columns)["data"], tmp_path / "file"
+
+    def written(last: list[str]) -> bytes:
+        texts: Any = pa.array(["8 bytes!"] * len(last))
+        table = pa.Table.from_arrays([*[texts] * COLUMNS_AT_ONCE, pa.array(last)], schema=schema)
+        pq.write_table(table, plain, compression="none", use_dictionary=False, write_statistics=False)
+        return plain.read_bytes()
+
+    def chunk(data: bytes) -> slice:
+        plain.write_bytes(data)
+        column = pq.ParquetFile(plain).metadata.row_group(0).column(COLUMNS_AT_ONCE)
+        return slice(column.data_page_offset, column.data_page_offset + column.total_compressed_size)
+
+    whole, other = written(["8 bytes!"] * 50), written(["8 bytes!"] * 48 + ["twenty bytes of text"])
+    short, place = other[chunk(other)], chunk(whole)
+    assert len(short) == place.stop - place.start
+    data = whole[: place.start] + short + whole[place.stop :]
+    plain.write_bytes(data)
+    claim = FileClaim("file", 50, len(data), hashlib.sha256(data).hexdigest())
+    assert list(read(tmp_path, claim, schema, looks(columns)["data"])) == [
+        "file: its first columns have 50 rows, and column 33 has 49."
+    ]
 
 
 @pytest.mark.parametrize("data", [b"", b"PAR1", b"account_id\na\n", b"PAR1" * 100, b"PAR1" + b"\xff" * 8 + b"PAR1"])

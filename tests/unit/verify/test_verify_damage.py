@@ -1,5 +1,6 @@
 """An export that is as its manifest says has no finding; whatever is damaged, lost, added or changed has one."""
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -211,6 +212,57 @@ def test_unknown_keys_are_fine(copy: Copy) -> None:
     copy.change(lambda manifest: manifest.update(later=[1]))
     copy.change(lambda manifest: manifest["shards"][0].update(later={}))
     assert copy.texts() == []
+
+
+NUMBERS = ("rows", "rejects", "duplicates", "blank")
+
+
+@pytest.mark.parametrize(("more", "less"), list(itertools.permutations(NUMBERS, 2)))
+def test_numbers_that_make_up_for_each_other_are_found(copy: Copy, more: str, less: str) -> None:
+    """The sum of the run is right, and two of its parts are not those of the shards."""
+    before = copy.manifest
+    copy.change(lambda manifest: manifest.update({more: manifest[more] + 1, less: manifest[less] - 1}))
+    assert sorted(copy.texts()) == sorted(
+        f"manifest.json: {name} is {before[name] + step}, and it should be {before[name]}."
+        for name, step in ((more, 1), (less, -1))
+    )
+
+
+def test_an_input_longer_than_its_shards_is_found(copy: Copy) -> None:
+    """Rows at the end that are in no shard."""
+    copy.change(lambda manifest: manifest.update(input=101))
+    assert "manifest.json: input is 101, and the last shard ends at row 100." in copy.texts()
+
+
+@pytest.mark.parametrize("key", LISTS.values())
+def test_a_list_of_files_that_is_too_short_or_too_long_is_found(copy: Copy, key: str) -> None:
+    """Each shard has one file in each folder."""
+    last = copy.manifest[key][-1]
+    copy.change(lambda manifest: manifest[key].pop())
+    assert any(" files, and there are " in text for text in copy.texts())
+    copy.change(lambda manifest: manifest[key].extend([last, last]))
+    assert any(" files, and there are " in text for text in copy.texts())
+
+
+@pytest.mark.parametrize("name", ["data/part-000009.parquet", "../else.parquet"])
+def test_a_file_of_another_name_is_found(copy: Copy, name: str) -> None:
+    """Also where the manifest names it so: in its folder, or outside of the export."""
+    (copy.out / "data/part-000000.parquet").rename(copy.out / name)
+    copy.change(lambda manifest: manifest["shards"][0].update(file=name))
+    assert copy.texts() == [f"manifest.json: shards[0].file is {name!r}, not data/part-000000.parquet."]
+
+
+def test_no_shards_at_all_are_found(copy: Copy) -> None:
+    """An export of nothing still has one, so that there is a file to read."""
+    copy.change(lambda manifest: manifest.update({key: [] for key in LISTS.values()}))
+    assert copy.texts() == ["manifest.json: shards is empty, and even an input without rows has one."]
+
+
+@pytest.mark.parametrize("change", [{"name": "city", "attribute": "city"}, {"name": "account_id"}])
+def test_a_column_named_twice_is_found(copy: Copy, change: dict[str, str]) -> None:
+    """No reader could tell the two apart."""
+    copy.change(lambda manifest: manifest["schema"][1].update(change))
+    assert copy.texts()[0] == "manifest.json: schema does not begin with account_id as text, or names a column twice."
 
 
 def test_shards_that_do_not_follow_each_other_are_found(copy: Copy) -> None:
