@@ -91,10 +91,15 @@ class Draft:
         return False
 
 
+def draft_name(name: str) -> str:
+    """Name a file while it is in the making."""
+    return f".{name}.tmp"
+
+
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Draft]:
     """Write a file that is complete and durable under its name, or absent. Raises MachineError."""
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(draft_name(path.name))
     with on_disk(path):
         temporary.unlink(missing_ok=True)
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -17,7 +17,8 @@ SUCCESS = "_SUCCESS"
 PUBLISHED = (*FOLDERS, MANIFEST)
 PROGRESS = "progress.json"
 SPOOL = "stdin"
-RUN_NAMES = frozenset({*FOLDERS, STAGE, SUCCESS, JOURNAL, "duplicates", PROGRESS, SPOOL})
+WRITTEN = (JOURNAL, PROGRESS, SUCCESS)
+RUN_NAMES = frozenset({*FOLDERS, STAGE, "duplicates", SPOOL, *WRITTEN, *map(files.draft_name, WRITTEN)})
 
 
 def roll_forward(out: Path, run: Path) -> None:
