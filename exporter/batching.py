@@ -68,7 +68,7 @@ class Planner:
 
     `add` and `finish` return, in input order, the batches that became full and each shard right after its last batch.
     The rows begin with shard `first`. Of a shard that is `done` (number -> its ids_hash) nothing is returned: its rows are
-    only held against the hash. Both raise InputError when they are not the rows that were read before.
+    only held against the hash. Both raise InputError when they are not the rows that were read before, or not all of them.
     """
 
     def __init__(  # noqa: PLR0913 - one decision each
@@ -86,8 +86,14 @@ class Planner:
         self._strip = strip
         self._keep = keep
         self._done = done or {}
+        self._done_up_to = max(self._done, default=-1)
         self._row = first * shard_rows
         self._open(first)
+
+    @property
+    def recognised(self) -> bool:
+        """Whether all rows that were read before have come again."""
+        return self._shard.number > self._done_up_to
 
     def add(self, chunk: Chunk) -> list[Batch | Shard]:
         """Take the next rows of the input."""
@@ -110,6 +116,11 @@ class Planner:
         out: list[Batch | Shard] = []
         if self._row >= self._shard.first_row or self._shard.number == 0:
             self._close(out)
+        if self._done_up_to and self._row <= self._done_up_to * self._shard_rows:
+            raise InputError(
+                f"the input ends after {self._row:,} rows, and more were read before."
+                " Bring the same input back, or begin anew with --restart."
+            )
         return out
 
     def _open(self, number: int) -> None:

@@ -159,6 +159,16 @@ async def read_ahead(lists: Generator[Sequence[T], None, None]) -> AsyncGenerato
         reader.shutdown(wait=False)
 
 
+async def through(call: Callable[[], T]) -> T:
+    """Run a blocking call in a thread, to its end also when this is cancelled: what it works on is held until then."""
+    work = asyncio.ensure_future(asyncio.to_thread(call))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.gather(work, return_exceptions=True)
+        raise
+
+
 async def abandonable(call: Callable[[], T]) -> T:
     """Run a blocking call in a thread of its own, which nobody waits for when this is cancelled."""
     thread = ThreadPoolExecutor(1, "abandonable")

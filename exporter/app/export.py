@@ -3,6 +3,7 @@
 import asyncio
 import re
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -16,8 +17,9 @@ from exporter.output.folder import Folder
 from exporter.output.left import Left
 from exporter.output.manifest import Manifest
 from exporter.output.shards import FOLDERS
-from exporter.pipeline import abandonable, judge_absent
-from exporter.source import Source, open_source
+from exporter.pipeline import abandonable, judge_absent, through
+from exporter.settings import Settings
+from exporter.source import Source, StandardInput, open_source
 
 
 async def export(job: Job) -> Outcome:
@@ -29,14 +31,16 @@ async def export(job: Job) -> Outcome:
     )
     _refuse_own_files(job, source)
     with folder.held(job.out) as place:
-        if job.standard_input and place.is_complete() and not job.settings.overwrite:
+        if job.standard_input and _asks_nothing(place, job.settings):
             # Whether it is the same input shows only when all of it was read. Nobody waits for that read at the end.
             await abandonable(job.standard_input.drain)
-        if done := await asyncio.to_thread(_settled_before, place, job, source):
+        if done := await through(lambda: _settled_before(place, job, source)):
             return Outcome(done, asked=False)
         left = await _begun(place, job, source)
         async with client:
             run = Run(job, source, place, client, left)
+            if job.standard_input:
+                await _spool(place, job.standard_input, left, run.recognised)
             await run.carry()
             return Outcome(await published(run), asked=True)
 
@@ -44,12 +48,10 @@ async def export(job: Job) -> Outcome:
 async def _begun(place: Folder, job: Job, source: Source) -> Left:
     """Go on with the unfinished run that lies here, or begin one."""
     if job.settings.restart or place.unfinished() is None:
-        left = await asyncio.to_thread(place.begin, identity_of(job, source).parts)
+        left = await through(lambda: place.begin(identity_of(job, source).parts))
     else:
-        left = await asyncio.to_thread(place.resume)
+        left = await through(place.resume)
         _tell(job, left)
-    if job.standard_input:
-        await _spool(place, job, left)
     return left
 
 
@@ -61,13 +63,15 @@ def _tell(job: Job, left: Left) -> None:
         job.warn(f"what was written of shard {numbers} is damaged or gone; it is asked for again.")
 
 
-async def _spool(place: Folder, job: Job, left: Left) -> None:
+async def _spool(place: Folder, stream: StandardInput, left: Left, recognised: threading.Event) -> None:
     """Read standard input from the spool: as it comes, or as an earlier start of this run kept it."""
-    stream = job.standard_input
-    if stream is None:
-        return
+
+    def record(fingerprint: Mapping[str, object]) -> None:
+        recognised.wait()  # what turns out to be another input must not pass for this one at the next start
+        place.record("spooled", fingerprint=fingerprint)
+
     if left.spooled is None:
-        stream.spool_to(place.spool(), lambda fingerprint: place.record("spooled", fingerprint=fingerprint))
+        stream.spool_to(place.spool(), record)
         return
     await abandonable(stream.drain)
     if not stream.is_empty and stream.fingerprint() != left.spooled:
@@ -114,15 +118,24 @@ def _refuse_own_output(job: Job, *, own: bool) -> None:
         )
 
 
-def _refuse_retry(place: Folder, *, restart: bool) -> None:
-    """Raise OutputError for a retry that was stopped, unless it may be forgotten: the export itself is complete."""
+def _forget_retry(place: Folder, *, restart: bool) -> bool:
+    """Forget a retry that was stopped, where that is allowed, and tell whether there was one: the export is complete."""
     if place.retrying() is None:
-        return
+        return False
     if not restart:
         raise OutputError(
             f"{place.out} holds an unfinished retry. `exporter retry {place.out}` goes on with it, --restart forgets it."
         )
     place.forget()
+    return True
+
+
+def _asks_nothing(place: Folder, settings: Settings) -> bool:
+    """Tell whether all was asked for before, unless it is another input."""
+    try:
+        return place.is_publishing() or (place.is_complete() and not settings.overwrite)
+    except OutputError:  # the journal is damaged: what that means is decided below
+        return False
 
 
 def _settled_before(place: Folder, job: Job, source: Source) -> Manifest | None:
@@ -132,16 +145,18 @@ def _settled_before(place: Folder, job: Job, source: Source) -> Manifest | None:
     """
     settings = job.settings
     try:
-        finished_now = place.finish_publishing()
+        begun = place.unfinished()
     except OutputError:  # the journal is damaged
         if settings.restart:
             return None
         raise
-    _refuse_retry(place, restart=settings.restart)
-    if (unfinished := place.unfinished()) is not None:
+    finished_now = place.finish_publishing()
+    if _forget_retry(place, restart=settings.restart):
+        begun = None
+    if begun is not None and not finished_now:
         if not settings.restart:
             found = f"{place.out} holds an unfinished run of another export"
-            identity_of(job, source).refuse_other(unfinished, found, "--restart")
+            identity_of(job, source).refuse_other(begun, found, "--restart")
         return None
     place.refuse_foreign(overwrite=settings.overwrite)
     if settings.overwrite and not finished_now:
@@ -149,14 +164,23 @@ def _settled_before(place: Folder, job: Job, source: Source) -> Manifest | None:
     done = place.completed()
     if done is None:
         return None
-    if pipe := next((file.name for file in source.files if file.path and file.bytes is None), None):
-        raise OutputError(
-            f"{place.out} holds a complete export, and {pipe} is a pipe: nobody can tell whether it gives the same ids."
-            " Choose another --out, or give --overwrite to begin anew."
-        )
-    found = f"{place.out} holds a complete export of something else"
-    identity_of(job, source, read=True).refuse_other(done.fingerprint_of, found, "--overwrite")
+    _refuse_another(job, source, done, begun if finished_now else None)
     if settings.max_missing is not None:
         absent = sum(done.rejects_by_reason.get(reason, 0) for reason in ANSWERS)
         judge_absent(absent, done.rows + absent, settings.max_missing)
     return done
+
+
+def _refuse_another(job: Job, source: Source, done: Manifest, begun: object | None) -> None:
+    """Refuse a complete export that is not of this command; `begun` is what its run began with, if it ended just now."""
+    found = f"{job.out} holds a complete export of something else"
+    if begun is not None and job.standard_input and job.standard_input.is_empty:
+        # Nothing was sent again: that is enough to go on with an unfinished run, and so it is to end one.
+        identity_of(job, source).refuse_other(begun, found, "--overwrite")
+        return
+    if pipe := next((file.name for file in source.files if file.path and file.bytes is None), None):
+        raise OutputError(
+            f"{job.out} holds a complete export, and {pipe} is a pipe: nobody can tell whether it gives the same ids."
+            " Choose another --out, or give --overwrite to begin anew."
+        )
+    identity_of(job, source, read=True).refuse_other(done.fingerprint_of, found, "--overwrite")

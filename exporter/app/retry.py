@@ -7,7 +7,7 @@ readable until the swap.
 from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from exporter.api.client import Client
 from exporter.app.export import published
@@ -20,6 +20,7 @@ from exporter.flatten import Attributes
 from exporter.model import NEVER_ASKED, Batch, Fetch, Reason, Reply
 from exporter.output import folder, manifest
 from exporter.output.folder import Folder
+from exporter.output.identity import STREAM
 from exporter.output.left import Left
 from exporter.output.manifest import Manifest
 from exporter.output.rebuild import Rebuilder
@@ -88,7 +89,11 @@ def _source(job: Job, done: Manifest) -> Source:
 
 
 def _refuse_other_input(job: Job, source: Source, done: Manifest) -> None:
-    if difference := identity_of(job, source).difference(done.fingerprint_of):
+    """Refuse input or settings that the export was not made of; what comes through a pipe is held against its ids."""
+    made = identity_of(job, source)
+    was: Any = done.fingerprint_of["inputs"]
+    made = replace(made, inputs=[old if new == STREAM else new for old, new in zip(was, made.inputs, strict=True)])
+    if difference := made.difference(done.fingerprint_of):
         raise OutputError(
             f"{job.out} was made of something else: {difference}. Bring the same input back (exporter retry OUT INPUT…) and"
             " leave its settings as they were; for other input or settings, run a new export."

@@ -49,6 +49,8 @@ class Run:
         self._shards = list(left.shards)
         self._drops_duplicates = settings.duplicates == "drop"
         self._room_checked = False
+        self.recognised = threading.Event()
+        """Set once the input has shown that it is what the shards that are left were made of."""
         asked = manifest.asked(self._shards)
         job.progress.restore(left.progress, asked, manifest.rows(self._shards))
 
@@ -188,10 +190,15 @@ class Run:
         for chunk in self._source.chunks(before.ends if before else None):
             self._warn_of_shortage(chunk, before)
             events = planner.add(chunk)
+            if planner.recognised:
+                self.recognised.set()
             progress.planned += sum(len(event.accounts) for event in events if isinstance(event, Batch))
             progress.share_read = chunk.share
             yield events
         yield planner.finish()
+        self.recognised.set()
+        if self._job.standard_input:
+            self._job.standard_input.settle()
 
     def _warn_of_shortage(self, chunk: Chunk, before: ShardFacts | None) -> None:
         """Estimate the disk that is needed from the first rows, before anything is asked."""

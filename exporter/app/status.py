@@ -1,15 +1,16 @@
 """What lies in an output folder: looked at without a lock, so that a run at work is not disturbed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from exporter.errors import OutputError
 from exporter.output import publish
 from exporter.output.folder import LOCK, Folder
-from exporter.output.left import progress_of
+from exporter.output.left import progress_of, recorded_shards
 from exporter.output.lock import holder
 from exporter.output.manifest import Manifest
-from exporter.output.shards import ShardFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +58,25 @@ def _unfinished(place: Folder) -> Unfinished | None:
     begin = next((record for record in records if record["op"] == "begin"), None)
     if begin is None:
         return None
-    shards = {record["number"]: ShardFacts.of(record) for record in records if record["op"] == "shard"}
+    shards = {facts.number: facts for facts in recorded_shards(place.run, records)}
     rows = sum(facts.last_row - facts.first_row + 1 for facts in shards.values())
     last = max(shards.values(), key=lambda facts: facts.number, default=None)
     rows_all = max(rows, round(last.last_row / last.share)) if last and last.share else None
     progress = progress_of(place.run)
-    seconds = float(progress.get("seconds", 0.0))
+    seconds = _number(progress, "seconds")
     return Unfinished(
         begun_at=str(begin.get("at")),
         shards=len(shards),
         rows=rows,
         rows_all=rows_all,
-        requests=int(progress.get("requests", 0)),
+        requests=int(_number(progress, "requests")),
         seconds=seconds,
         left_s=(rows_all - rows) * seconds / rows if rows_all is not None and rows else None,
         publishing=records[-1]["op"] == publish.PUBLISHING,
     )
+
+
+def _number(progress: Mapping[str, Any], name: str) -> float:
+    """Read a count of the run before; 0 where it is not known."""
+    found = progress.get(name)
+    return found if isinstance(found, int | float) else 0

@@ -45,11 +45,10 @@ class Folder:
 
     def finish_publishing(self) -> bool:
         """Finish a publishing that was cut off; tell whether there was one. Raises OutputError, MachineError."""
-        records = self.records()
-        cut_off = any(record["op"] == publish.PUBLISHING for record in records)
+        cut_off = self.is_publishing()
         if cut_off:
             publish.roll_forward(self.out, self.run)
-        elif not records and self.run.exists():
+        elif not self.records() and self.run.exists():
             self._remove_leftover()
         return cut_off
 
@@ -60,6 +59,10 @@ class Folder:
         if foreign:
             raise OutputError(f"{foreign} is not of an export. Choose another --out, or move it away.")
         files.remove(self.run)
+
+    def is_publishing(self) -> bool:
+        """Tell whether the publishing of a run was cut off. Raises OutputError, MachineError."""
+        return any(record["op"] == publish.PUBLISHING for record in self.records())
 
     def is_complete(self) -> bool:
         """Tell whether a complete export lies here, and no unfinished run. Raises OutputError, MachineError."""

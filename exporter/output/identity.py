@@ -12,7 +12,7 @@ from exporter.errors import OutputError
 from exporter.output.manifest import FORMAT
 
 STREAM: Mapping[str, object] = {"stream": True}
-"""Stands for an input whose size and content are not known yet: standard input, before it was read."""
+"""Stands for an input whose size and content are not known yet: standard input, before it was read, and a pipe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,9 @@ def _difference(old: object, new: Mapping[str, object]) -> str | None:
     if not isinstance(was, list) or not isinstance(now, list) or len(was) != len(now):
         return "the number of input files differs"
     for place, (before, after) in enumerate(zip(was, now, strict=True)):
-        if before != after and STREAM not in (before, after):
-            return f"input {place + 1} has other content"
+        if before != after:
+            stream = STREAM in (before, after)
+            return f"input {place + 1} {'is a stream in one of both' if stream else 'has other content'}"
     for group in ("settings", "versions"):
         before, after = old.get(group), new[group]
         if not isinstance(before, dict) or not isinstance(after, dict):

@@ -1,5 +1,6 @@
 """What an unfinished run left: shards that still are what their records say go on with it, everything else is redone."""
 
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -50,7 +51,7 @@ class Left:
 
 def survey(run: Path, records: Sequence[Record]) -> Left:
     """Find out what holds of what the records say: every file is read and hashed. Raises OutputError, MachineError."""
-    recorded = [_facts(run, record) for record in records if record["op"] == "shard"]
+    recorded = recorded_shards(run, records)
     damaged = damaged_of(run, recorded)
     shards = [facts for facts in recorded if facts.number not in damaged]
     told: dict[Any, Any] = {record["op"]: record for record in records}
@@ -72,6 +73,11 @@ def damaged_of(place: Path, shards: Sequence[ShardFacts]) -> list[int]:
         return sorted(facts.number for facts, good in zip(shards, sound, strict=True) if not good)
 
 
+def recorded_shards(run: Path, records: Sequence[Record]) -> list[ShardFacts]:
+    """Read the facts of all shards that the records name. Raises OutputError when they are of another version."""
+    return [_facts(run, record) for record in records if record["op"] == "shard"]
+
+
 def remove_all_but(run: Path, left: Left) -> None:
     """Remove whatever the run does not go on with: unrecorded and half-written files, a publishing not begun."""
     kept = {file_name(facts.number) for facts in left.shards}
@@ -89,8 +95,9 @@ def remove_all_but(run: Path, left: Left) -> None:
 def progress_of(run: Path) -> Mapping[str, Any]:
     """Read how far the run had come at its last shard; empty where that is not known. Raises MachineError."""
     path = run / PROGRESS
-    with files.on_disk(path):
-        text = path.read_bytes() if path.is_file() else b"{}"
+    text = b"{}"
+    with files.on_disk(path), contextlib.suppress(FileNotFoundError):  # a run that publishes removes it any time
+        text = path.read_bytes()
     try:
         state = orjson.loads(text)
     except ValueError:

@@ -38,4 +38,6 @@ class Spool:
         """Close the file."""
         with self._turn:
             self._appender.close()
-            os.close(self._reading)
+            # The number may be another file's at once: whoever still reads must not get its bytes.
+            descriptor, self._reading = self._reading, -1
+            os.close(descriptor)

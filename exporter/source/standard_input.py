@@ -41,6 +41,7 @@ class StandardInput:
         self._known: Mapping[str, object] | None = None
         self._ended = False
         self._error: Exception | None = None
+        self._copying: threading.Thread | None = None
         self._news = threading.Condition()
 
     def drain(self) -> None:
@@ -51,11 +52,19 @@ class StandardInput:
     def spool_to(self, spool: Spool, on_end: Callable[[Mapping[str, object]], None]) -> None:
         """Copy all of it to a spool, in a thread; `on_end` is told the fingerprint once the spool is durable.
 
-        What fails on the way is raised by whoever reads.
+        What fails on the way is raised by whoever reads; what fails in `on_end`, by `settle`.
         """
         self._spool = spool
         # A read from a pipe cannot be interrupted: it must not keep a process from ending.
-        threading.Thread(target=self._copy, args=(spool, on_end), name="spool", daemon=True).start()
+        self._copying = threading.Thread(target=self._copy, args=(spool, on_end), name="spool", daemon=True)
+        self._copying.start()
+
+    def settle(self) -> None:
+        """Wait until `on_end` is through, once all was read. Raises MachineError."""
+        if self._copying:
+            self._copying.join()
+        if self._error:
+            raise self._error
 
     def replay(self, spool: Spool, fingerprint: Mapping[str, object]) -> None:
         """Read what a spool holds, in place of the stream."""
@@ -102,12 +111,21 @@ class StandardInput:
                 spool.add(data)
                 self._tell(len(data))
             spool.sync()
+            self._end()
             on_end(self.fingerprint())
-        except (ExporterError, ValueError, OSError) as error:  # the last two: closed while the run was ending
+        except (
+            ExporterError,
+            RuntimeError,
+            ValueError,
+            OSError,
+        ) as error:  # the others: closed while the run was ending
             self._error = error
         finally:
-            self._ended = True
-            self._tell(0)
+            self._end()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._tell(0)
 
     def _tell(self, arrived: int) -> None:
         with self._news:
