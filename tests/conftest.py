@@ -192,10 +192,13 @@ class Export:
         return [row["account_id"] for row in self.rows]
 
 
-def read_export(out: Path) -> Export:
-    """Read an export and hold it against its laws: accounting, one schema, complete files, private files."""
+def read_export(out: Path, *, unfinished: bool = False) -> Export:
+    """Read an export and hold it against its laws: accounting, one schema, complete files, private files.
+
+    `unfinished` says whether another run, or a retry, is left beside it.
+    """
     assert (out / "_SUCCESS").exists()
-    assert not (out / ".run").exists()
+    assert (out / ".run").exists() == unfinished
     found = Export(out, json.loads((out / "manifest.json").read_text()))
     schemas = set()
     for name, rows in (("data", found.rows), ("rejects", found.rejects), ("bad_values", found.bad_values)):

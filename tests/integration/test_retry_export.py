@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import io
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from exporter.app.retry import before
 from exporter.errors import InputError, OutputError, SettingsError
 from exporter.progress import Progress
 from exporter.settings import load
+from exporter.source import StandardInput
 from tests.conftest import APP, CALM, CANARY, Exporting, read_export, write_ids
 
 IDS = [f"user_{number:05d}" for number in range(400)]
@@ -141,3 +143,22 @@ def test_a_damaged_export_is_not_carried_on(exporting: Exporting) -> None:
     with pytest.raises(Exception, match=r"part-000002\.parquet, or what belongs to it, is not what was written"):
         retried(exporting, made.out)
     assert not (made.out / ".run").exists()
+
+
+def test_a_pipe_is_held_against_its_ids(exporting: Exporting) -> None:
+    """What was piped in is sent again: the same ids are taken, and other ids are refused before anything is published."""
+    exporting.double.control(poison=[IDS[7]])
+    made = exporting.run(IDS[:20])
+    exporting.double.control(poison=[])
+    source = Path(made.manifest["inputs"][0]["path"]).read_bytes()
+
+    def piped(data: bytes) -> None:
+        wanted = load(None, before(made.out), base_url=exporting.double.address, **APP, secret_key=CANARY)
+        job = Job(["-"], made.out, wanted, Progress(time.monotonic), StandardInput(io.BytesIO(data)))
+        asyncio.run(retry(job))
+
+    with pytest.raises(InputError, match="are not those that the export was made of"):
+        piped(source.replace(b"user_00003", b"user_00333"))
+    assert read_export(made.out, unfinished=True).accounts == [name for name in IDS[:20] if name != IDS[7]]
+    piped(source)
+    assert read_export(made.out).accounts == IDS[:20]
