@@ -38,8 +38,8 @@ class Margin:
     WARM_UP_S = 2.0
     HALF_LIFE_S = 60.0
 
-    def __init__(self) -> None:
-        self._began: float | None = None
+    def __init__(self, began: float | None = None) -> None:
+        self._began = began
         self._learnt = (0.0, 0.0)  # when, and how much
 
     def at(self, now: float) -> float:
@@ -106,7 +106,9 @@ class Limiter:
 
     def spend_all(self) -> None:
         """Take every token as used right now: whoever called before us may have used them until this moment."""
-        self._sent.extend([self._clock()] * self._tokens)
+        now = self._clock()
+        self._sent.extend([now] * self._tokens)
+        self._margin = Margin(now + self._window_s)  # no connection is made before that
 
     async def start(self) -> None:
         """Wait for a token and use it at once."""

@@ -27,6 +27,7 @@ from exporter.app import Job, export
 from exporter.output.manifest import Manifest
 from exporter.progress import Progress
 from exporter.settings import load
+from exporter.verify import verify
 
 # How long an example takes says nothing on a machine that others use too.
 hypothesis_settings.register_profile("patient", deadline=None)
@@ -215,6 +216,8 @@ def read_export(out: Path, *, unfinished: bool = False) -> Export:
     assert made["rows"] == len(found.rows) == sum(shard["rows"] for shard in made["shards"])
     assert made["rejects"] == len(found.rejects)
     assert made["rejects_by_reason"] == dict(sorted(Counter(row["reason"] for row in found.rejects).items()))
+    report = verify(out)
+    assert report.ok, report.findings
     return found
 
 

@@ -1,7 +1,7 @@
 """Rows in, numbered batches out."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.batching import BATCH_ACCOUNTS_MAX, SHOWN_CHARS_MAX, Planner, Shard, problem
-from exporter.model import BadId, Batch, Chunk, Reason
+from exporter.errors import InputError
+from exporter.model import BadId, Batch, Chunk, Mark, Reason
 
 Item = str | BadId | None
 
@@ -243,3 +244,96 @@ def test_of_a_long_bad_id_the_beginning_is_shown() -> None:
     assert [bad.text for _, bad in planned.shard.bad] == ["x" * SHOWN_CHARS_MAX] * 2
     assert [bad.reason for _, bad in planned.shard.bad] == [Reason.INVALID_ID, Reason.BAD_ROW]
     assert planned.shard.bad[0][1].message == "10,000 bytes; an account id has at most 32"
+
+
+@given(FILES, SHAPES, st.data())
+def test_of_what_is_done_nothing_is_planned_again(files: list[list[Item]], shape: Shape, data: st.DataObject) -> None:
+    """Whichever shards are done: the others come out as they did at first, and all rows that were read are recognised."""
+    whole_plan = plan(shape, whole(files))
+    done = data.draw(st.sets(st.sampled_from([planned.shard.number for planned in whole_plan])))
+    planner = going_on(shape, {n: whole_plan[n].shard.ids_hash for n in done})
+    assert planner.recognised is (not done)
+    events = []
+    for chunk in pieces(files, data):
+        events += planner.add(chunk)
+    events += planner.finish()
+    expected = [planned for planned in whole_plan if planned.shard.number not in done]
+    assert [event for event in events if isinstance(event, Batch)] == [b for each in expected for b in each.batches]
+    shards = [replace(event, spans=[]) for event in events if isinstance(event, Shard)]
+    assert shards == [replace(each.shard, spans=[]) for each in expected]
+
+
+@given(st.lists(ITEMS, max_size=60), SHAPES, st.data())
+def test_a_plan_that_begins_with_a_later_shard_is_the_rest_of_the_whole(
+    ids: list[Item], shape: Shape, data: st.DataObject
+) -> None:
+    """Rows that are passed over leave no trace but their number."""
+    whole_plan = plan(shape, whole([ids]))
+    first = data.draw(st.integers(0, len(ids) // shape.shard_rows))
+    planner = going_on(shape, {}, first)
+    begun = first * shape.shard_rows
+    events = planner.add(Chunk("0.csv", begun + 1, ids[begun:])) if ids[begun:] else []
+    events += planner.finish()
+    rest = [planned for planned in whole_plan if planned.shard.number >= first]
+    assert [event for event in events if isinstance(event, Batch)] == [b for each in rest for b in each.batches]
+    assert [event for event in events if isinstance(event, Shard)] == [each.shard for each in rest]
+
+
+@given(st.lists(ITEMS, min_size=1, max_size=60), SHAPES, st.data())
+def test_other_rows_than_those_that_were_read_are_refused(ids: list[Item], shape: Shape, data: st.DataObject) -> None:
+    """One row of a done shard changed, added, or the end gone: an error, and the rows are named."""
+    whole_plan = plan(shape, whole([ids]))
+    done = {planned.shard.number: planned.shard.ids_hash for planned in whole_plan}
+    row = data.draw(st.integers(0, len(ids) - 1))
+    other = data.draw(ITEMS.filter(lambda item: item != ids[row]))
+    for wrong in ([*ids[:row], other, *ids[row + 1 :]], ids[:row], [*ids[:row], other, *ids[row:]]):
+        planner = going_on(shape, done)
+        with pytest.raises(InputError, match="--restart"):
+            refused(planner, wrong)
+
+
+def refused(planner: Planner, ids: Sequence[Item]) -> None:
+    """Plan all rows; rows behind the last shard that is done are new ones."""
+    planner.add(Chunk("0.csv", 1, ids))
+    planner.finish()
+
+
+def test_an_input_that_ends_between_two_shards_that_were_done_is_refused() -> None:
+    """Every row that came is the one that was read, but they are not all: nobody publishes what is not in the input."""
+    shape = Shape(2, 2, strip=False, keep=False)
+    done = {each.shard.number: each.shard.ids_hash for each in plan(shape, whole([["a", "b", "c", "d", "e"]]))}
+    planner = going_on(shape, done)
+    assert planner.add(Chunk("0.csv", 1, ["a", "b", "c", "d"])) == []
+    assert not planner.recognised
+    with pytest.raises(InputError, match="ends after 4 rows, and more were read before"):
+        planner.finish()
+
+
+def test_an_empty_input_goes_on_as_one() -> None:
+    """Its one shard has no rows, and they are the same."""
+    shape = Shape(2, 2, strip=False, keep=False)
+    (only,) = plan(shape, [])
+    assert going_on(shape, {0: only.shard.ids_hash}).finish() == []
+    assert going_on(shape, {0: only.shard.ids_hash}, 1).finish() == []
+
+
+def going_on(shape: Shape, done: Mapping[int, str], first: int = 0) -> Planner:
+    return Planner(
+        shard_rows=shape.shard_rows,
+        batch_accounts=shape.batch_accounts,
+        strip=shape.strip,
+        keep=shape.keep,
+        first=first,
+        done=done,
+    )
+
+
+def test_a_shard_knows_where_the_next_begins() -> None:
+    """The mark of the chunk it ends in, and the rows to drop there; the share is that after the chunk."""
+    planner = Planner(shard_rows=3, batch_accounts=3)
+    events = planner.add(Chunk("0.csv", 1, ["a", "b"], 0.25, Mark(0, 0, (9,))))
+    events += planner.add(Chunk("0.csv", 3, ["c", "d", "e", "f", "g"], 0.75, Mark(0, 2, (20,), 1)))
+    events += planner.finish()
+    shards = [event for event in events if isinstance(event, Shard)]
+    assert [shard.ends for shard in shards] == [Mark(0, 2, (20,), 2), Mark(0, 2, (20,), 5), Mark(0, 2, (20,), 6)]
+    assert [shard.share for shard in shards] == [0.75, 0.75, 0.75]

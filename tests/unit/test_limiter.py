@@ -1,6 +1,8 @@
 """One token per attempt, on a clock that leaps."""
 
 import asyncio
+import contextlib
+import math
 import random
 import selectors
 from collections.abc import Awaitable, Callable, Sequence
@@ -475,3 +477,48 @@ def test_what_others_may_have_spent_is_waited_for() -> None:
     starts = run(go())
     assert starts[0] > 1
     assert all(later - first > 1 for first, later in zip(starts, starts[10:], strict=False))
+
+
+@settings(deadline=None)
+@given(RATES, BURSTS, st.floats(0, 3))
+def test_two_starts_at_once_keep_the_promise_together(
+    rate: float, bursts: list[tuple[float, int]], stopped_after: float
+) -> None:
+    """A limiter that follows another at any moment, all spent: no second that spans both has more than the rate."""
+
+    async def go() -> list[float]:
+        before = asyncio.create_task(starts_for(Limiter(rate), stopped_after))
+        started = await before
+        after = Limiter(rate)
+        after.spend_all()
+        return started + [time for time, _ in await starts_of(after, [(0.0, math.ceil(rate) + 1), *bursts])]
+
+    started = run(go())
+    assert most_in_a_second(started, max(1.0, 1.0 / rate)) <= max(rate, 1)
+
+
+async def starts_for(limiter: Limiter, seconds: float) -> list[float]:
+    """Start as many calls as the limiter lets through in so long; return when."""
+    clock, started = asyncio.get_running_loop().time, []
+
+    async def demand() -> None:
+        while True:
+            await limiter.start()
+            started.append(clock())
+
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(demand(), seconds)
+    return started
+
+
+def test_an_unlimited_rate_has_nothing_to_spend() -> None:
+    """Where nothing is limited nobody waits for what was before."""
+
+    async def go() -> float:
+        limiter, clock = Limiter(RATE_UNLIMITED), asyncio.get_running_loop().time
+        limiter.spend_all()
+        began = clock()
+        await limiter.start()
+        return clock() - began
+
+    assert run(go()) < 0.01

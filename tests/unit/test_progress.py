@@ -1,15 +1,17 @@
 """Counters of a run."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from exporter.errors import AttemptError, Verdict
 from exporter.model import Reason, Rejection, Reply
-from exporter.progress import SERIES_POINTS_MAX, Progress, Series
+from exporter.progress import COUNTERS, SERIES_POINTS_MAX, Progress, Series
 
 MOMENTS = st.lists(st.floats(0, 3) | st.floats(0, 2_000) | st.floats(0, 1e6), min_size=1, max_size=60)
 
@@ -189,3 +191,84 @@ def test_pauses_are_counted_and_are_no_part_of_the_pace() -> None:
     clock.now += 1
     progress.resumed()
     assert (progress.outages, progress.paused_s) == (2, 41.0)
+
+
+def worked(clock: Clock, progress: Progress, seconds: int, each: int) -> None:
+    """Work for some seconds, with so many requests in each."""
+    for _ in range(seconds):
+        for _ in range(each):
+            progress.started()
+            progress.answered(0.1)
+            progress.settle(Reply(found={"a": {}}, rejected={"b": Rejection(Reason.MISSING)}))
+        progress.retried()
+        progress.failed(AttemptError("x", verdict=Verdict.SLOW_DOWN, code=60007))
+        clock.now += 1
+
+
+@given(st.integers(0, 900), st.integers(0, 900), st.integers(0, 3))
+@settings(deadline=None, max_examples=30)
+def test_a_run_goes_on_counting_where_it_was_stopped(first: int, second: int, each: int) -> None:
+    """Two starts with hours between count as one: requests, retries, refusals, time at work, and every point."""
+    clock = Clock()
+    before = Progress(clock)
+    worked(clock, before, first, each)
+    state = json.loads(json.dumps(before.state()))
+    clock.now += 10_000
+    after = Progress(clock)
+    after.restore(state, {"missing": first * each}, first * each)
+    assert after.elapsed_s == pytest.approx(first)
+    worked(clock, after, second, each)
+    clock.now = 5000.0
+    whole = Progress(clock)
+    worked(clock, whole, first + second, each)
+    for name in (*COUNTERS, "found", "reasons", "settled", "absent"):
+        assert getattr(after, name) == getattr(whole, name), name
+    rows, expected = after.series.rows(), whole.series.rows()
+    for name in ("requests", "answers", "accounts"):
+        assert sum(int(str(row[name])) for row in rows) == sum(int(str(row[name])) for row in expected)
+    errors = [row["errors"] for row in rows]
+    assert sum(point["60007"] for point in errors if isinstance(point, dict) and point) == first + second
+    assert len(rows) <= SERIES_POINTS_MAX
+
+
+def test_the_pace_is_that_of_this_start() -> None:
+    """What an earlier start did, and how long ago, says nothing about how quick this one is."""
+    clock = Clock()
+    progress = Progress(clock)
+    counts = {"requests": 5_000, "retries": 1, "refusals": 2, "outages": 1, "seconds": 50.0, "paused_s": 3.0}
+    progress.restore({**counts, "series": []}, {}, 400_000)
+    assert (progress.requests, progress.settled, progress.skipped) == (5_000, 400_000, 400_000)
+    assert progress.requests_per_s == 0
+    assert progress.left_s() is None
+    for _ in range(11):
+        progress.started()
+        progress.settle(Reply(found={str(place): {} for place in range(100)}))
+        clock.now += 0.1
+    assert progress.requests_per_s == pytest.approx(10)
+    assert progress.rates() == pytest.approx((10, 1_000))
+    progress.share_read, progress.planned = 0.5, 401_100
+    assert progress.left_s() == pytest.approx(401.1)
+
+
+BROKEN: list[dict[str, Any]] = [
+    {},
+    {"series": None},
+    {"series": [5]},
+    {"series": [{"at_s": 0}]},
+    {"series": [], "seconds": "x"},
+    {"series": [], "seconds": None},
+    {"series": [], "seconds": 1.0},
+]
+
+
+@pytest.mark.parametrize("state", BROKEN, ids=range(len(BROKEN)))
+def test_a_state_of_another_version_costs_counts_alone(state: dict[str, Any]) -> None:
+    """What was settled stands in the shards; a run goes on without the rest, and counts on."""
+    clock = Clock()
+    progress = Progress(clock)
+    progress.restore(state, {"missing": 3}, 7)
+    assert (progress.settled, progress.absent) == (10, 3)
+    worked(clock, progress, 2, 1)
+    assert progress.requests >= 2
+    assert progress.series.rows()
+    assert progress.elapsed_s >= 2
