@@ -6,13 +6,16 @@ LOCKED := $(INSTALL) --require-hashes --only-binary :all: -r
 COMPILE := .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
-.PHONY: demo test check bench lock clean
+.PHONY: demo test durability check bench lock clean
 
 demo: .venv/run            ## the main job on the built-in double: nothing to set up
 	$(BIN)/exporter demo
 
 test: .venv/dev            ## every test
 	$(BIN)/python -m pytest
+
+durability: .venv/dev      ## kills, power cuts, full and failing disks at length, as root; prints its figures
+	$(BIN)/python -m pytest tests/durability -m durability
 
 check: .venv/dev           ## format, lint, types, floors
 	$(BIN)/ruff format --check .
