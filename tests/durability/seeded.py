@@ -70,7 +70,7 @@ BUGS: Mapping[str, Bug] = {
         ("journal",),
     ),
     "written under the final name": Bug(
-        (("files.py", 'temporary = path.with_name(f".{path.name}.tmp")', "temporary = path"),), ("order", "calls")
+        (("files.py", "temporary = path.with_name(draft_name(path.name))", "temporary = path"),), ("order", "calls")
     ),
     "success first": Bug(
         (
