@@ -47,7 +47,7 @@ async def export(job: Job) -> Outcome:
 
 async def _begun(place: Folder, job: Job, source: Source) -> Left:
     """Go on with the unfinished run that lies here, or begin one."""
-    if job.settings.restart or place.unfinished() is None:
+    if place.unfinished() is None:
         left = await through(lambda: place.begin(identity_of(job, source).parts))
     else:
         left = await through(place.resume)
@@ -118,24 +118,36 @@ def _refuse_own_output(job: Job, *, own: bool) -> None:
         )
 
 
-def _forget_retry(place: Folder, *, restart: bool) -> bool:
-    """Forget a retry that was stopped, where that is allowed, and tell whether there was one: the export is complete."""
-    if place.retrying() is None:
-        return False
-    if not restart:
-        raise OutputError(
-            f"{place.out} holds an unfinished retry. `exporter retry {place.out}` goes on with it, --restart forgets it."
-        )
-    place.forget()
-    return True
-
-
 def _asks_nothing(place: Folder, settings: Settings) -> bool:
     """Tell whether all was asked for before, unless it is another input."""
     try:
-        return place.is_publishing() or (place.is_complete() and not settings.overwrite)
+        return place.is_publishing() or (
+            place.is_complete() and not settings.overwrite and (settings.restart or place.unfinished() is None)
+        )
     except OutputError:  # the journal is damaged: what that means is decided below
-        return False
+        return settings.restart and place.is_complete() and not settings.overwrite
+
+
+def _begun_before(place: Folder, *, forget: bool) -> object | None:
+    """Return what the unfinished run that lies here began with; `forget` it, unless it is being published.
+
+    Raises OutputError for a damaged journal, and for a retry: these are only forgotten.
+    """
+    try:
+        begun = place.unfinished()
+        if place.is_publishing() or not (forget or place.retrying()):
+            return begun
+    except OutputError:  # the journal is damaged
+        if not forget:
+            raise
+        begun = True
+    if not forget:
+        raise OutputError(
+            f"{place.out} holds an unfinished retry. `exporter retry {place.out}` goes on with it, --restart forgets it."
+        )
+    if begun is not None:
+        place.forget()
+    return None
 
 
 def _settled_before(place: Folder, job: Job, source: Source) -> Manifest | None:
@@ -144,19 +156,11 @@ def _settled_before(place: Folder, job: Job, source: Source) -> Manifest | None:
     Raises OutputError for what lies here and is not this export, unless the user said to begin anew.
     """
     settings = job.settings
-    try:
-        begun = place.unfinished()
-    except OutputError:  # the journal is damaged
-        if settings.restart:
-            return None
-        raise
+    begun = _begun_before(place, forget=settings.restart)
     finished_now = place.finish_publishing()
-    if _forget_retry(place, restart=settings.restart):
-        begun = None
     if begun is not None and not finished_now:
-        if not settings.restart:
-            found = f"{place.out} holds an unfinished run of another export"
-            identity_of(job, source).refuse_other(begun, found, "--restart")
+        found = f"{place.out} holds an unfinished run of another export"
+        identity_of(job, source).refuse_other(begun, found, "--restart")
         return None
     place.refuse_foreign(overwrite=settings.overwrite)
     if settings.overwrite and not finished_now:

@@ -47,7 +47,7 @@ def status(out: Path) -> Status:
     pid = holder(out / LOCK)
     # The journal first: a run that is just being published is complete a moment later.
     unfinished = _unfinished(place)
-    complete = place.completed()
+    complete = None if unfinished and unfinished.publishing else place.completed()
     if complete is None and unfinished is None and pid is None:
         raise OutputError(f"{out} holds neither an export nor an unfinished run. Name the --out of a run.")
     return Status(complete, unfinished, pid)

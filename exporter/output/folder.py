@@ -8,12 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from exporter.errors import MachineError, OutputError
 from exporter.output import files, manifest, ownership, publish
 from exporter.output.failpoints import reach
-from exporter.output.journal import Journal, Record, read
+from exporter.output.journal import Journal, Record, encode, read
 from exporter.output.left import Left, damaged_of, remove_all_but, survey
 from exporter.output.lock import Lock, only_writer
 from exporter.output.manifest import Manifest
@@ -38,6 +36,7 @@ class Folder:
         self._lock = lock
         self._journal: Journal | None = None
         self._spool: Spool | None = None
+        self._forgot = False
 
     def records(self) -> list[Record]:
         """Return the journal of a run that was not finished; empty when there is none. Raises OutputError."""
@@ -65,15 +64,13 @@ class Folder:
         return any(record["op"] == publish.PUBLISHING for record in self.records())
 
     def is_complete(self) -> bool:
-        """Tell whether a complete export lies here, and no unfinished run. Raises OutputError, MachineError."""
+        """Tell whether a complete export lies here. Raises MachineError."""
         with files.on_disk(self.out):
-            return (self.out / publish.SUCCESS).exists() and not self.records()
+            return (self.out / publish.SUCCESS).exists()
 
     def completed(self) -> Manifest | None:
         """Return the manifest of a complete export, or None. Raises OutputError, MachineError."""
-        with files.on_disk(self.out):
-            complete = (self.out / publish.SUCCESS).exists()
-        return manifest.read(self.out) if complete else None
+        return manifest.read(self.out) if self.is_complete() else None
 
     def unfinished(self) -> object | None:
         """Return what the fingerprint of an unfinished run was made of, or None when there is none."""
@@ -87,6 +84,7 @@ class Folder:
 
     def forget(self) -> None:
         """Remove what an unfinished run left. Raises MachineError."""
+        self._forgot = self._forgot or (self.run / publish.JOURNAL).exists()
         # The journal goes first: it must never name what is gone.
         files.remove(self.run / publish.JOURNAL)
         files.remove(self.run)
@@ -108,14 +106,11 @@ class Folder:
 
     def begin(self, fingerprint: Mapping[str, object]) -> Left:
         """Start a run from nothing: whatever an unfinished one left is removed. Raises MachineError."""
-        killed = (self.run / publish.JOURNAL).exists()
         self.forget()
         for name in FOLDERS:
             files.make_folder(self.run / name)
         begin = {"op": "begin", "at": now(), "fingerprint_of": fingerprint}
-        self._journal = Journal(self.run / publish.JOURNAL, [begin])
-        reach("run-begun")
-        return Left(killed=killed)
+        return self._begun([begin], [])
 
     def begin_again(
         self,
@@ -141,9 +136,12 @@ class Folder:
         files.share_all((self.out / folder / name, self.run / folder / name) for folder, name in names)
         begin = {"op": "begin", "at": now(), "fingerprint_of": fingerprint, "retry": reasons}
         records = [begin, *({"op": "shard", **asdict(facts)} for facts in kept)]
+        return self._begun(records, kept)
+
+    def _begun(self, records: Sequence[Record], kept: Sequence[ShardFacts]) -> Left:
         self._journal = Journal(self.run / publish.JOURNAL, records)
         reach("run-begun")
-        return Left(records=records, shards=kept)
+        return Left(records=records, shards=kept, killed=self._forgot)
 
     def resume(self) -> Left:
         """Go on with an unfinished run: with the shards that hold, and nothing else. Raises OutputError, MachineError."""
@@ -171,7 +169,7 @@ class Folder:
         """Record a shard whose files are durable, and how far the run has come with it. Raises MachineError."""
         self.record("shard", **asdict(facts))
         if progress is not None:
-            files.write_bytes(self.run / publish.PROGRESS, orjson.dumps(progress))
+            files.write_bytes(self.run / publish.PROGRESS, encode({"seq": 0, **progress}))
 
     def spool(self, *, keep_bytes: int = 0) -> Spool:
         """Open the spool of standard input. Raises MachineError."""

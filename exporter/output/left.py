@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from exporter.errors import OutputError
 from exporter.output import files
-from exporter.output.journal import Record
+from exporter.output.journal import Record, decode
 from exporter.output.publish import JOURNAL, PROGRESS, SPOOL
 from exporter.output.shards import FOLDERS, ShardFacts, file_name
 
@@ -95,14 +93,14 @@ def remove_all_but(run: Path, left: Left) -> None:
 def progress_of(run: Path) -> Mapping[str, Any]:
     """Read how far the run had come at its last shard; empty where that is not known. Raises MachineError."""
     path = run / PROGRESS
-    text = b"{}"
+    text = b""
     with files.on_disk(path), contextlib.suppress(FileNotFoundError):  # a run that publishes removes it any time
         text = path.read_bytes()
     try:
-        state = orjson.loads(text)
+        records, _ = decode(text)
     except ValueError:
         return {}
-    return state if isinstance(state, dict) else {}
+    return records[0] if records else {}
 
 
 def _facts(run: Path, record: Record) -> ShardFacts:

@@ -421,7 +421,7 @@ def test_what_no_record_names_is_gone_in_the_end(command: Command) -> None:
     shutil.copy(next(theirs.iterdir()), theirs / "part-000009.parquet")
     (theirs / ".part-000007.parquet.tmp").write_bytes(b"half")
     (command.run_folder / ".journal.tmp").write_bytes(b"half")
-    (command.run_folder / "progress.json").write_bytes(b"{half")
+    (command.run_folder / "progress").write_bytes(b"{half")
     command.done()
     read_export(command.out)
     assert files_of(command.out) == clean(command)
@@ -764,3 +764,23 @@ def test_a_disk_that_may_be_too_small_is_told_before_the_first_request(command: 
         subprocess.run(["umount", "--lazy", str(small)], check=True)
     assert words.startswith(f"Warning: {small}/export has 2.1 MB free, and 20,")
     assert "goes on once there is room" in words
+
+
+def test_to_begin_anew_replaces_no_complete_export(command: Command, given: Input) -> None:
+    """`--restart` forgets the unfinished run alone: what is complete beside it stays, and needs `--overwrite` to go."""
+    command.done()
+    old = files_of(command.out)
+    command.killed("shard-recorded:2", "--overwrite")
+    ran = command.run("--restart")
+    assert ran.code == 0
+    assert ran.out.startswith("Already complete")
+    assert files_of(command.out) == old
+    command.killed("shard-recorded:2", "--overwrite")
+    with (command.folder / "ids.csv").open("ab") as file:
+        file.write(b"one-more\n")
+    ran = command.run("--restart")
+    assert ran.code == 2
+    assert "--overwrite" in ran.err
+    assert files_of(command.out) == old
+    assert command.run("--restart", "--overwrite").code == 0
+    assert read_export(command.out).manifest["input"] == len(given.ids) + 1

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,14 +33,14 @@ def shard(number: int, share: float | None, rows: int = 10) -> dict[str, Any]:
     }
 
 
-def left(out: Path, records: list[dict[str, Any]], progress: object = None) -> None:
+def left(out: Path, records: list[dict[str, Any]], progress: dict[str, Any] | None = None) -> None:
     """Leave a run with these records behind its beginning."""
     (out / ".run").mkdir(parents=True, exist_ok=True)
     every = [{"op": "begin", "at": "2024-01-01", "fingerprint_of": {}}, *records]
     lines = [encode({"seq": seq, **record}) for seq, record in enumerate(every)]
     (out / ".run" / "journal").write_bytes(b"".join(lines))
     if progress is not None:
-        (out / ".run" / "progress.json").write_bytes(orjson.dumps(progress))
+        (out / ".run" / "progress").write_bytes(encode({"seq": 0, **progress}))
 
 
 @given(st.dictionaries(st.integers(0, 30), st.none(), min_size=1), st.integers(31, 100), st.floats(0, 1e6))
@@ -77,8 +76,8 @@ def test_publishing_is_told_whatever_was_recorded_before_it(tmp_path: Path) -> N
     assert found.publishing
 
 
-@pytest.mark.parametrize("progress", [None, [], {}, {"seconds": None, "requests": "many"}, {"seconds": "x"}, 5])
-def test_counts_that_are_lost_are_nought(tmp_path: Path, progress: object) -> None:
+@pytest.mark.parametrize("progress", [None, {}, {"seconds": None, "requests": "many"}, {"seconds": "x"}])
+def test_counts_that_are_lost_are_nought(tmp_path: Path, progress: dict[str, Any] | None) -> None:
     """What was done stands in the journal."""
     left(tmp_path, [shard(0, 0.5)], progress)
     found = status(tmp_path).unfinished

@@ -39,7 +39,7 @@ def listed(run: Path) -> set[str]:
     return {str(path.relative_to(run)) for path in run.rglob("*") if not path.is_dir() or path.is_symlink()}
 
 
-WHOLE = {f"{folder}/{file_name(number)}" for folder in FOLDERS for number in range(6)} | {"journal", "progress.json"}
+WHOLE = {f"{folder}/{file_name(number)}" for folder in FOLDERS for number in range(6)} | {"journal", "progress"}
 
 
 def test_a_run_that_is_whole_goes_on_with_all(left_run: Folder) -> None:
@@ -52,7 +52,7 @@ def test_a_run_that_is_whole_goes_on_with_all(left_run: Folder) -> None:
     assert left.damaged == []
     assert left.records == left_run.records()
     assert left.killed
-    assert left.progress == {"requests": 5}
+    assert left.progress == {"seq": 0, "requests": 5}
     assert (left.names, left.spooled) == (None, None)
     remove_all_but(left_run.run, left)
     assert listed(left_run.run) == WHOLE
@@ -82,7 +82,7 @@ def test_whatever_was_damaged_is_found_and_nothing_else(
         assert {record["number"] for record in left.records if record["op"] == "shard"} == set(range(6)) - hit
         remove_all_but(run.run, left)
         gone = {f"{each}/{file_name(number)}" for each in FOLDERS for number in hit}
-        assert listed(run.run) == WHOLE - {"progress.json"} - gone
+        assert listed(run.run) == WHOLE - {"progress"} - gone
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -118,7 +118,7 @@ def test_what_no_record_names_is_removed(left_run: Folder) -> None:
     (run / "rejects" / "link").symlink_to(left_run.out / "theirs")
     remove_all_but(run, survey(run, left_run.records()))
     assert listed(run) == WHOLE
-    assert sorted(path.name for path in run.iterdir()) == sorted([*FOLDERS, "journal", "progress.json"])
+    assert sorted(path.name for path in run.iterdir()) == sorted([*FOLDERS, "journal", "progress"])
     assert (left_run.out / "theirs").read_text() == "precious"
 
 
@@ -169,7 +169,7 @@ def test_the_gap_begins_at_the_first_shard_that_is_missing(numbers: set[int]) ->
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"5", b"null", b"\xff\xfe", b'{"a": nan}'])
 def test_a_progress_that_cannot_be_read_is_none(tmp_path: Path, text: bytes) -> None:
     """Only counts are lost with it."""
-    (tmp_path / "progress.json").write_bytes(text)
+    (tmp_path / "progress").write_bytes(text)
     assert progress_of(tmp_path) == {}
     assert progress_of(tmp_path / "nowhere") == {}
 
