@@ -164,7 +164,7 @@ class Rig:
         """Wait for a random moment of a run of so many seconds: any, one after it took the lock, or one of its publishing."""
         began = time.time()
         locked = (".lock", seconds * 0.7)  # what is left once the libraries are loaded
-        place, span = self.chance.choice([("", seconds), locked, locked, (".run/publish", 0.1)])
+        place, span = self.chance.choice([("", seconds), locked, locked, (".run/publish", 0.05)])
         while place and process.poll() is None and not _touched_since(out / place, began):
             time.sleep(0.001)
         try:
