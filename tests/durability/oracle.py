@@ -35,7 +35,7 @@ class Whole:
 
 def read_whole(out: Path, rows: Sequence[str], *, asked: Counter[str], seconds: float) -> Whole:
     """Read the export of an undisturbed run and hold it against its input: everything is compared with this one."""
-    made = json.loads((out / "manifest.json").read_bytes())
+    made = _manifest(out / "manifest.json")
     assert (out / "_SUCCESS").exists()
     assert not (out / ".run").exists()
     accounts_once(out, rows)
@@ -77,6 +77,13 @@ def _adds_up(out: Path, made: Mapping[str, Any], count: int) -> None:
     assert made["rejects"] == sum(entry["rows"] for entry in made["reject_files"])
 
 
+def _manifest(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except ValueError as error:
+        raise AssertionError(f"{path} stands under its final name and is not whole: {error}") from None
+
+
 def _facts(made: Mapping[str, Any]) -> dict[str, Any]:
     facts = {name: value for name, value in made.items() if name not in OF_THE_RUN}
     facts["settings"] = {name: value for name, value in made["settings"].items() if name != "overwrite"}
@@ -91,7 +98,7 @@ def complete(out: Path, whole: Whole) -> None:
     assert found.keys() == whole.files.keys(), f"other files: {sorted(found.keys() ^ whole.files.keys())}"
     other = sorted(name for name, digest in found.items() if digest != whole.files[name])
     assert not other, f"other bytes than without a kill: {other}"
-    facts = _facts(json.loads((out / "manifest.json").read_bytes()))
+    facts = _facts(_manifest(out / "manifest.json"))
     other = sorted(name for name in facts.keys() | whole.facts.keys() if facts.get(name) != whole.facts.get(name))
     assert not other, f"the manifest differs from that of an undisturbed run in {other}"
 
@@ -109,7 +116,7 @@ def at_rest(out: Path, allowed: Sequence[Whole]) -> str:
         if (out / name).exists():
             assert any(_has(out / name, name, whole) for whole in allowed), f"{name}/ is neither whole nor absent"
     if (out / "manifest.json").exists():
-        json.loads((out / "manifest.json").read_bytes())
+        _manifest(out / "manifest.json")
     if (out / "_SUCCESS").exists():
         assert any(_hashes(out) == whole.files for whole in allowed), "_SUCCESS stands beside something else"
     if "publishing" in ops:
@@ -158,9 +165,7 @@ def _nothing_lost_in_publishing(out: Path, new: Whole) -> None:
         if name in FOLDERS:
             assert any(_has(path, name, new) for path in places), f"publishing, and no whole {name}/ anywhere"
         else:
-            assert any(_facts(json.loads(path.read_bytes())) == new.facts for path in places), (
-                f"publishing without {name}"
-            )
+            assert any(_facts(_manifest(path)) == new.facts for path in places), f"publishing without {name}"
 
 
 def _has(folder: Path, name: str, whole: Whole) -> bool:

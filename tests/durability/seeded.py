@@ -10,10 +10,13 @@ from tests.conftest import ROOT
 
 @dataclass(frozen=True, slots=True)
 class Bug:
-    """Changes of files of `exporter/output` (file, what stands there, what shall), and the detectors that must see them."""
+    """Changes of files of `exporter/output` (file, what stands there, what shall), and the detectors that must see them.
+
+    Each detector with a pattern of what it must say: found for another reason, a bug is not seen.
+    """
 
     changes: tuple[tuple[str, str, str], ...]
-    seen_by: tuple[str, ...]
+    seen_by: Mapping[str, str]
 
 
 SYNCED = "                os.fsync(descriptor)\n            finally:"
@@ -31,8 +34,12 @@ RECORDED_FIRST = """        places = [self._folder / folder / file_name(shard.nu
             files.move(place.with_name('.late-' + place.name), place)
 """
 
+TORN = "is not whole|is not as recorded|neither whole nor absent"
+
 BUGS: Mapping[str, Bug] = {
-    "shard not synced": Bug((("files.py", SYNCED, "            finally:"),), ("order", "power")),
+    "shard not synced": Bug(
+        (("files.py", SYNCED, "            finally:"),), {"order": "without a sync", "power": TORN}
+    ),
     "folder not synced": Bug(
         (
             (
@@ -41,13 +48,16 @@ BUGS: Mapping[str, Bug] = {
                 "O_DIRECTORY | os.O_CLOEXEC)\n    try:\n        pass",
             ),
         ),
-        ("order",),
+        {"order": "was not durable before"},
     ),
     "journal before the shard": Bug(
         (("shards.py", RECORDED, RECORDED_FIRST),),
-        ("order", "calls"),
+        {"order": "was not durable before|before it is there", "calls": "and it is not there"},
     ),
-    "journal not synced": Bug((("files.py", "            os.fdatasync(self._descriptor)\n", ""),), ("order",)),
+    "journal not synced": Bug(
+        (("files.py", "            os.fdatasync(self._descriptor)\n", "            pass\n"),),
+        {"order": "record of the journal was not synced|before its record was durable"},
+    ),
     "torn tail not cut": Bug(
         (
             (
@@ -57,7 +67,7 @@ BUGS: Mapping[str, Bug] = {
             ),
             ("files.py", "            os.ftruncate(self._descriptor, keep_bytes)\n", ""),
         ),
-        ("journal",),
+        {"journal": "is damaged, and it is not the last"},
     ),
     "no checksum": Bug(
         (
@@ -67,10 +77,11 @@ BUGS: Mapping[str, Bug] = {
                 "if int(line[:8], 16) >= 0 else None",
             ),
         ),
-        ("journal",),
+        {"journal": "^flipped at"},
     ),
     "written under the final name": Bug(
-        (("files.py", "temporary = path.with_name(draft_name(path.name))", "temporary = path"),), ("order", "calls")
+        (("files.py", "temporary = path.with_name(draft_name(path.name))", "temporary = path"),),
+        {"order": "made under its final name", "calls": TORN},
     ),
     "success first": Bug(
         (
@@ -80,7 +91,7 @@ BUGS: Mapping[str, Bug] = {
                 '    files.write_bytes(out / SUCCESS, b"")\n    for name in PUBLISHED:\n',
             ),
         ),
-        ("order", "calls"),
+        {"order": "_SUCCESS was published before", "calls": "_SUCCESS stands beside something else"},
     ),
     "staged removed before success": Bug(
         (
@@ -90,9 +101,9 @@ BUGS: Mapping[str, Bug] = {
                 '    for name in FOLDERS:\n        files.remove(run / name)\n    files.write_bytes(run / SUCCESS, b"")\n',
             ),
         ),
-        ("order",),
+        {"order": "was removed before _SUCCESS was durable"},
     ),
-    "failed sync asked again": Bug((("files.py", SYNCED, ASKED_AGAIN),), ("sync",)),
+    "failed sync asked again": Bug((("files.py", SYNCED, ASKED_AGAIN),), {"sync": "was synced again"}),
     "short write taken for whole": Bug(
         (
             (
@@ -101,7 +112,7 @@ BUGS: Mapping[str, Bug] = {
                 "        os.write(self._descriptor, left)\n        self.bytes += size",
             ),
         ),
-        ("full",),
+        {"full": f"{TORN}|manifest"},
     ),
 }
 
