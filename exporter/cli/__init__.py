@@ -17,7 +17,7 @@ app = typer.Typer(
     name="exporter",
     help="Export the attributes of every account of a Tencent Chat app to Parquet.",
     epilog="Exit codes: 0 complete; 2 flags, settings or input; 3 complete, with more rejects than allowed; 4 the service"
-    " refuses this run; 5 this machine failed it; 75 the service was out of reach; 130, 143 stopped by a signal.",
+    " refuses this run; 5 this machine failed it; 75 the service was out of reach; 130, 143, 129 stopped by a signal.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

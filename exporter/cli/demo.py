@@ -40,6 +40,7 @@ def demo(
             secret_key=config.secret_key,
             rate=rate,
             overwrite=True,
+            restart=True,
         )
         outcome = carry_out([str(ids)], folder / "export", settings)
     show(summary(outcome, folder / "export"))
