@@ -51,13 +51,14 @@ async def carry_all(  # noqa: PLR0913 - the joint of all parts
     on_batch: Callable[[Batch], None] = lambda _batch: None,
     on_reply: Callable[[Batch, Reply], None] = lambda _batch, _reply: None,
     is_hopeless: Callable[[], bool] = lambda: False,
+    on_stop: Callable[[], None] = lambda: None,
     drain_s_max: float = DRAIN_S_MAX,
 ) -> None:
     """Run until every shard is committed. The first final error cancels all and is raised as it is.
 
     At most `in_flight_max` batches are asked at a time, of at most `shards_open_max` shards. `on_batch` sees the batches
     in input order, `on_reply` as they are answered. Cancelled, it starts no new batch, waits for those in flight, at most
-    `drain_s_max` and not at all when that is hopeless, and commits the shards that they complete.
+    `drain_s_max` and not at all when that is hopeless (`on_stop` is told before), and commits the shards that they complete.
     """
     slots, shards = asyncio.Semaphore(in_flight_max), asyncio.Semaphore(shards_open_max)
     carrier = _Carrier(events, fetch, sink, on_batch, on_reply, slots, shards)
@@ -65,6 +66,7 @@ async def carry_all(  # noqa: PLR0913 - the joint of all parts
     try:
         await asyncio.shield(work)
     except asyncio.CancelledError:
+        on_stop()
         carrier.start_no_more()
         await drained(work, 0.0 if is_hopeless() else drain_s_max)
         raise

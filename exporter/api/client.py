@@ -6,6 +6,7 @@ ours are made of host, path and a sentence, and raised after the `except` block,
 
 import asyncio
 import errno
+import math
 import os
 import random
 import ssl
@@ -106,7 +107,11 @@ class Client:
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self.in_flight_max, ssl=self._tls),
-            timeout=aiohttp.ClientTimeout(total=self.timeout_s, connect=self.connect_timeout_s),
+            timeout=aiohttp.ClientTimeout(
+                total=self.timeout_s,
+                connect=self.connect_timeout_s,
+                ceil_threshold=math.inf,  # or timeouts of 5 s and more would be rounded up to a whole second
+            ),
             headers={"Content-Type": "application/json"},
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,

@@ -23,7 +23,7 @@ from exporter.output.folder import Folder
 from exporter.output.identity import STREAM
 from exporter.output.left import Left
 from exporter.output.manifest import Manifest
-from exporter.output.rebuild import Rebuilder
+from exporter.output.rebuild import Rebuilder, some_accounts
 from exporter.output.shards import ShardFacts, ShardWriter
 from exporter.progress import COUNTERS
 from exporter.schema import Column
@@ -152,6 +152,7 @@ class Retry(Run):
         self._old = {facts.number: facts for facts in manifest.facts_of(before.made)}
         self._missing = self._old.keys() - left.done.keys()
         self._drops_duplicates = False  # they are dropped already
+        self._suspects = True
 
     async def carry(self) -> None:
         """Ask again, and make every shard durable that has a new answer."""
@@ -178,6 +179,9 @@ class Retry(Run):
             return await ask(accounts) if accounts else Reply()
 
         return ask_if_any
+
+    def _answered_before(self) -> list[str]:
+        return some_accounts(self._place.out, list(self._old.values()))
 
     def _durable(self, facts: ShardFacts) -> None:
         super()._durable(self._rebuilder.completed(facts))

@@ -27,7 +27,7 @@ from exporter.output.room import shortage
 from exporter.output.shards import ShardFacts, ShardWriter
 from exporter.pipeline import KnownCheck, Sink, carry_all, judge_absent, read_ahead
 from exporter.progress import counted
-from exporter.retry import Breaker, Gate, Policy, held, hold, leading, retrying
+from exporter.retry import Apart, Breaker, Gate, Policy, held, hold, leading, retrying
 from exporter.schema import Column, Layout
 from exporter.source import Source
 
@@ -48,7 +48,7 @@ class Run:
         self._layout = Layout(settings.attribute_names, settings.types)
         self._shards = list(left.shards)
         self._drops_duplicates = settings.duplicates == "drop"
-        self._room_checked = False
+        self._room_checked = self._stopping = self._suspects = False
         self.recognised = threading.Event()
         """Set once the input has shown that it is what the shards that are left were made of."""
         asked = manifest.asked(self._shards)
@@ -95,7 +95,11 @@ class Run:
                     on_batch=check.start if check else lambda _batch: None,
                     on_reply=replied,
                     is_hopeless=lambda: self._breaker.is_open,
+                    on_stop=self._stop,
                 )
+
+    def _stop(self) -> None:
+        self._stopping = True
 
     def publish(self, stop: threading.Event) -> Manifest | None:
         """Make the export visible; returns its manifest, or None when it was stopped before. Raises MachineError."""
@@ -141,12 +145,23 @@ class Run:
         settings, progress = self._job.settings, self._job.progress
         clock = asyncio.get_running_loop().time
         outage_s_max = settings.outage_max * 60
-        breaker = self._breaker = Breaker(outage_s_max)
+        known = self._answered_before()
+        breaker = self._breaker = Breaker(outage_s_max, known=known)
         # Outermost first: a retry is a new attempt, every attempt pays one token, and in an outage probes alone go out.
         only_probes = hold(breaker)
-        paced = limited(held(counted(call, progress, clock), only_probes), self._limiter, only_probes)
+
+        def check() -> None:
+            if self._stopping:
+                raise asyncio.CancelledError  # whoever waits to be sent is not
+            only_probes()
+
+        paced = limited(held(counted(call, progress, clock), check), self._limiter, check)
         first_alone = leading(
-            paced, clock=clock, unreachable_s_max=min(UNREACHABLE_S_MAX, outage_s_max), on_retry=progress.retried
+            paced,
+            clock=clock,
+            unreachable_s_max=min(UNREACHABLE_S_MAX, outage_s_max),
+            known=known,
+            on_retry=progress.retried,
         )
         gate = Gate(
             first_alone,
@@ -159,7 +174,15 @@ class Run:
             on_close=progress.resumed,
         )
         policy = Policy(slow_s_max=outage_s_max)
-        return retrying(first_alone, policy, gate, jitter=random.random, on_retry=progress.retried)
+        return retrying(
+            first_alone, policy, gate, jitter=random.random, apart=Apart(self._suspects), on_retry=progress.retried
+        )
+
+    def _answered_before(self) -> list[str]:
+        """Some accounts that an earlier start had an answer for: they tell a service out of reach from a batch at fault."""
+        from exporter.output.rebuild import some_accounts
+
+        return some_accounts(self._place.run, self._left.shards)
 
     async def _ask_names(self) -> list[str]:
         """Ask once for the app's attribute names, under the same policy as everything else: as if one account had them."""

@@ -40,7 +40,9 @@ def on_disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        way_out = _WAYS_OUT.get(error.errno or 0, f"{(error.strerror or str(error)).lower()}.")
+        # Arrow's own errors have a kind, and no number.
+        number = error.errno or (errno.ENOENT if isinstance(error, FileNotFoundError) else 0)
+        way_out = _WAYS_OUT.get(number, f"{(error.strerror or str(error)).lower()}.")
         raise MachineError(f"{path}: {way_out}") from error
 
 
@@ -195,6 +197,14 @@ def remove(path: Path) -> None:
         sync_folder(path.parent)
 
 
+def same_file(descriptor: int, path: Path) -> bool:
+    """Tell whether an open file is still the one under its name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat(follow_symlinks=False))
+    except FileNotFoundError:
+        return False
+
+
 class Appender:
     """A file that only grows: what is appended is durable before `append` returns."""
 
@@ -210,7 +220,9 @@ class Appender:
             sync_folder(path.parent)
 
     def append(self, data: bytes) -> None:
-        """Add bytes and make them durable. Raises MachineError."""
+        """Add bytes and make them durable. Raises MachineError, also when the file is no longer under its name."""
+        if not same_file(self._descriptor, self._path):
+            raise MachineError(f"{self._path} was removed during this run. Run the same command again.")
         self.add(data)
         reach("journal-appended")
         self.sync()

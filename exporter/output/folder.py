@@ -155,7 +155,9 @@ class Folder:
     @property
     def begun_at(self) -> str:
         """When the run began, whatever happened since: ISO 8601, UTC."""
-        return next(str(record.get("at")) for record in self.records() if record["op"] == "begin")
+        if self._journal is None:
+            raise RuntimeError("begin or resume comes first")
+        return str(self._journal.records[0].get("at"))
 
     def record(self, op: str, **facts: object) -> None:
         """Add a record to the journal, durably. Raises MachineError."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.errors import MachineError, OutputError
-from exporter.output.files import FILE_MODE, on_disk
+from exporter.output.files import FILE_MODE, on_disk, same_file
 
 PATIENCE_S = 0.5  # a look at the lock by `status` is over by then; so is the end of a run that was just stopped
 TICK_S = 0.02
@@ -27,7 +27,7 @@ class Lock:
 
     def check(self) -> None:
         """Raise MachineError when the file was removed or replaced: then another run may hold a lock too."""
-        if not _same_file(self.descriptor, self.path):
+        if not same_file(self.descriptor, self.path):
             raise MachineError(f"{self.path} was removed during this run. Never delete it; run the same command again.")
 
 
@@ -66,7 +66,7 @@ def _take(descriptor: int, path: Path) -> None:
                 " Wait for it, or stop it and run again."
             )
         time.sleep(TICK_S)
-    if not _same_file(descriptor, path):
+    if not same_file(descriptor, path):
         raise OutputError(f"{path} was replaced while this run started. Never delete it; run the command again.")
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -82,10 +82,3 @@ def _locked(descriptor: int, kind: int) -> bool:
 
 def _written(descriptor: int) -> str:
     return os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
-
-
-def _same_file(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat(follow_symlinks=False))
-    except FileNotFoundError:
-        return False

@@ -59,6 +59,15 @@ def known(out: Path, number: int, columns: Sequence[Column]) -> Known:
     )
 
 
+def some_accounts(place: Path, shards: Sequence[ShardFacts], most: int = 100) -> list[str]:
+    """Give some accounts that have a row in one of these shards, which lie in `place`. Raises MachineError."""
+    facts = next((facts for facts in shards if facts.files[DATA].rows), None)
+    if facts is None:
+        return []
+    accounts: Array = read(place / DATA / file_name(facts.number), [ACCOUNT]).column(ACCOUNT)
+    return list(dict.fromkeys(accounts.slice(0, most).to_pylist()))
+
+
 def text_of(column: Array) -> Array:
     """Write typed values so that they parse to themselves again."""
     return pc.cast(column, pa.string())

@@ -1,5 +1,6 @@
 """Trying again: a pure policy, the wrapper that obeys it, the first request of a run, and the breaker beside them."""
 
+from exporter.retry.apart import Apart
 from exporter.retry.breaker import Breaker
 from exporter.retry.gate import Gate, held, hold
 from exporter.retry.leading import leading
@@ -7,6 +8,7 @@ from exporter.retry.policy import Policy, Step, Tried, calls_max, delay_s, next_
 from exporter.retry.retrying import retrying
 
 __all__ = [
+    "Apart",
     "Breaker",
     "Gate",
     "Policy",

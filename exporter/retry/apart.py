@@ -11,8 +11,12 @@ SHARE_MAX = 0.05
 
 @dataclass(slots=True)
 class Apart:
-    """Counts whole batches, and those among them whose attempts ran out without an answer."""
+    """Counts whole batches, and those among them whose attempts ran out without an answer.
 
+    `suspects` says that they were given up before: then their failures say nothing about the service.
+    """
+
+    suspects: bool = False
     batches: int = 0
     failed: int = 0
     last: str = ""
@@ -23,7 +27,7 @@ class Apart:
         if isinstance(outcome, AttemptError) and outcome.verdict is Verdict.RETRY:
             self.failed += 1
             self.last = str(outcome)
-        if self.batches >= BATCHES_MIN and self.failed > SHARE_MAX * self.batches:
+        if not self.suspects and self.batches >= BATCHES_MIN and self.failed > SHARE_MAX * self.batches:
             raise ServiceRefusal(
                 f"{self.failed:,} of {self.batches:,} batches got no answer in all their attempts and had to be taken"
                 f" apart, while the service answered others: over {SHARE_MAX:.0%} is no matter of single accounts. Run the"

@@ -21,6 +21,7 @@ WINDOW_CALLS_MIN = 100
 WINDOW_CALLS_MAX = 10_000
 PROBE_S_MIN = 1.0
 PROBE_S_MAX = 5.0
+PROBE_ANSWER_S_MAX = 4.5  # the service itself gives up after 3 s, and the next probe is due after 5
 PROBE_ACCOUNTS_MAX = 100
 NEWS_S = 300.0
 FRESH_S = 1.0  # an older answer says little about now

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from exporter.errors import AttemptError, ServiceRefusal, ServiceUnreachable, Verdict
 from exporter.model import Fetch, Reply
 from exporter.retry.attempt import attempt
-from exporter.retry.breaker import THERE, Breaker, span
+from exporter.retry.breaker import PROBE_ANSWER_S_MAX, THERE, Breaker, span
 
 PROBING: ContextVar[bool] = ContextVar("probing", default=False)
 """Whether the running attempt is a probe."""
@@ -130,6 +130,15 @@ class Gate:
             self.tell(f"The service answers again after {lasted}; going on.")
         return True
 
+    async def _in_time(self, accounts: Sequence[str]) -> Reply | AttemptError:
+        """Ask once, and give up before the next probe is due, however long other calls may take."""
+        try:
+            async with asyncio.timeout(PROBE_ANSWER_S_MAX):
+                return await attempt(self.fetch, accounts)
+        except TimeoutError:
+            words = f"a probe had no answer within {PROBE_ANSWER_S_MAX:g} s"
+            return AttemptError(words, verdict=Verdict.RETRY)
+
     async def _probe(self, accounts: Sequence[str]) -> Reply | AttemptError:
         """Ask once, and again at once with each renewed UserSig."""
         stale = 0
@@ -137,7 +146,7 @@ class Gate:
             self.on_retry()
             probing = PROBING.set(True)
             try:
-                result = await attempt(self.fetch, accounts)
+                result = await self._in_time(accounts)
             finally:
                 PROBING.reset(probing)
             if isinstance(result, Reply) or result.verdict not in {Verdict.FATAL, Verdict.RESIGN}:

@@ -13,15 +13,17 @@ def leading(
     *,
     clock: Callable[[], float],
     unreachable_s_max: float,
+    known: Sequence[str] = (),
     on_retry: Callable[[], None] = lambda: None,
 ) -> Fetch:
     """Wrap a fetch so that the calls of a run go one by one until one has a readable answer that isn't fatal.
 
     A wrong key then costs one call, not a hundred. Raises ServiceUnreachable when for `unreachable_s_max` seconds there
     was no readable answer at all. An unknown code of the gateway (60xxx) or the signature (70xxx) says that the run is
-    misconfigured: asked once more, then fatal (the vendor's tables name no passing error there).
+    misconfigured: asked once more, then fatal (the vendor's tables name no passing error there). `known` accounts were
+    answered by an earlier start: they are asked for when the first ones get no readable answer, which may be their fault.
     """
-    return _Lead(fetch, clock, unreachable_s_max, on_retry).fetch
+    return _Lead(fetch, clock, unreachable_s_max, known, on_retry).fetch
 
 
 @dataclass(slots=True)
@@ -29,6 +31,7 @@ class _Lead:
     call: Fetch
     clock: Callable[[], float]
     unreachable_s_max: float
+    known: Sequence[str]
     on_retry: Callable[[], None]
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     open: bool = False
@@ -62,9 +65,20 @@ class _Lead:
                 break
             # The renewed UserSig is tried at once, before anybody else's turn.
             self.on_retry()
-        self.ended = self._end(error)
-        self.open = _opens(error)
+        self.open = _opens(error) or (error.code is None and await self._proved())
+        self.ended = None if self.open else self._end(error)
         raise self.ended or error
+
+    async def _proved(self) -> bool:
+        """Tell whether it is not the host but what was asked: accounts that are known to be answered are."""
+        if not self.known:
+            return False
+        self.on_retry()
+        try:
+            await self.call(self.known)
+        except AttemptError as error:
+            return _opens(error)
+        return True
 
     def _end(self, error: AttemptError) -> ExporterError | None:
         """Return the error that ends the run, if this one does."""

@@ -19,6 +19,7 @@ def retrying(  # noqa: PLR0913 - the policy, and all that it needs of the world
     gate: Gate,
     *,
     jitter: Callable[[], float],
+    apart: Apart | None = None,
     on_retry: Callable[[], None] = lambda: None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Fetch:
@@ -27,7 +28,7 @@ def retrying(  # noqa: PLR0913 - the policy, and all that it needs of the world
     Raises ServiceRefusal for a fatal verdict and when too many batches had to be taken apart, and ServiceUnreachable
     when an outage lasts too long or one batch was slowed down for too long.
     """
-    return _Retrying(fetch, policy, gate, jitter, on_retry, sleep).fetch_all
+    return _Retrying(fetch, policy, gate, jitter, on_retry, sleep, apart or Apart()).fetch_all
 
 
 @dataclass(frozen=True, slots=True)

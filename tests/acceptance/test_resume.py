@@ -784,3 +784,31 @@ def test_to_begin_anew_replaces_no_complete_export(command: Command, given: Inpu
     assert files_of(command.out) == old
     assert command.run("--restart", "--overwrite").code == 0
     assert read_export(command.out).manifest["input"] == len(given.ids) + 1
+
+
+def test_a_stopped_run_starts_no_new_request(tmp_path: Path, make_double: MakeDouble) -> None:
+    """What waits for its turn at the limiter when the signal comes is not sent any more."""
+    double = make_double("--rate", "0")
+    ids = Input(5_000).written(tmp_path / "ids.csv")
+    flags = ("--rate", "20", "--max-rejects", "100%")
+    process = Command(double, tmp_path, [str(ids)], tmp_path / "export", flags).start()
+    while double.stats()["requests"] < 5:
+        assert process.poll() is None
+    process.terminate()
+    seen = double.stats()["requests"]
+    assert ended(process).code == 143
+    assert double.stats()["requests"] <= seen + 2
+
+
+def test_a_journal_that_is_removed_ends_the_run(command: Command, given: Input) -> None:
+    """Nothing could be resumed any more: exit 5 names it, and the same command begins anew."""
+    command.double.control(latency_ms=[20, 60])
+    process = command.start()
+    command.wait_for(process, lambda: len(command.shards) >= 1)
+    (command.run_folder / "journal").unlink()
+    ran = ended(process)
+    assert ran.code == 5
+    assert "journal was removed" in ran.err
+    command.double.control(latency_ms=[0, 0])
+    command.done()
+    assert read_export(command.out).manifest["input"] == len(given.ids)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from exporter.app import Job, retry
 from exporter.app.retry import before
-from exporter.errors import InputError, OutputError, SettingsError
+from exporter.errors import InputError, OutputError, ServiceUnreachable, SettingsError
 from exporter.progress import Progress
 from exporter.settings import load
 from exporter.source import StandardInput
@@ -162,3 +162,28 @@ def test_a_pipe_is_held_against_its_ids(exporting: Exporting) -> None:
     assert read_export(made.out, unfinished=True).accounts == [name for name in IDS[:20] if name != IDS[7]]
     piped(source)
     assert read_export(made.out).accounts == IDS[:20]
+
+
+def test_an_account_that_still_fails_is_no_outage(exporting: Exporting) -> None:
+    """A retry asks nobody but suspects: accounts of the export itself tell that the service is there, and it ends."""
+    exporting.double.control(poison=[IDS[7], IDS[250]], unknown_share=0.0)
+    made = exporting.run(IDS, shard_rows=100)
+    exporting.double.control(poison=[IDS[250]], poison_code=91000)
+    assert retried(exporting, made.out)
+    exporting.double.control(poison_code=90048)
+    again = read_export(made.out)
+    assert [(row["account_id"], row["reason"], row["code"]) for row in again.rejects] == [(IDS[250], "refused", 91000)]
+    assert again.accounts == [name for name in IDS if name != IDS[250]]
+
+
+def test_a_service_out_of_reach_leaves_a_retry_that_goes_on(exporting: Exporting) -> None:
+    """Nobody at all is answered: that is an outage; the export stays as it is, and the same retry ends it later."""
+    exporting.double.control(poison=[IDS[7]], unknown_share=0.0)
+    made = exporting.run(IDS[:100])
+    exporting.double.control(poison=[], faults={"reset": 1.0})
+    with pytest.raises(ServiceUnreachable):
+        retried(exporting, made.out, outage_max=0.02)
+    exporting.double.control(faults={})
+    assert IDS[7] not in read_export(made.out, unfinished=True).accounts
+    assert retried(exporting, made.out)
+    assert read_export(made.out).accounts == IDS[:100]

@@ -622,6 +622,25 @@ def test_those_who_waited_go_together() -> None:
     assert line.most == 9
 
 
+@pytest.mark.parametrize(("there", "opened"), [(True, True), (False, False)])
+def test_known_accounts_tell_a_dead_host_from_a_fault(*, there: bool, opened: bool) -> None:
+    """When the first account has no answer, one that an earlier start had an answer for shows whose fault it is."""
+    line = Line(lambda accounts: Reply(found={"known": {}}) if there and list(accounts) == ["known"] else timeout())
+    fetch = leading(line.fetch, clock=lambda: line.now, unreachable_s_max=30.0, known=["known"])
+
+    async def go() -> list[BaseException]:
+        ended: list[Reply | BaseException] = []
+        for now in (0.0, 31.0):
+            line.now = now
+            ended += await asyncio.gather(fetch(["suspect"]), return_exceptions=True)
+        return [end for end in ended if isinstance(end, BaseException)]
+
+    first, second = asyncio.run(go())
+    assert isinstance(first, AttemptError)
+    assert isinstance(second, AttemptError if opened else ServiceUnreachable)
+    assert line.calls == (3 if opened else 4)
+
+
 def test_thirty_seconds_without_an_answer_end_the_run() -> None:
     """Out of reach from the start: before 30 s a failed attempt, from then on the run ends, for all that wait too."""
     line = Line(always(timeout), now=1000.0)
