@@ -1,4 +1,4 @@
-"""Figures of this room are printed at the end, as a table and as JSON lines, so that they can be quoted."""
+"""Figures of this room are printed as JSON lines as they come, and at the end as a table, so that they can be quoted."""
 
 import json
 import os
@@ -57,11 +57,14 @@ def rig_with(counting_double: Double, tmp_path: Path) -> Callable[[Path], Rig]:
 def measured(request: pytest.FixtureRequest) -> Callable[[Callable[[], Figures]], Figures]:
     """Do some work, and keep its figures for the end."""
     kept = request.config.stash.setdefault(FIGURES, {})
+    capture, reporter = map(request.config.pluginmanager.getplugin, ("capturemanager", "terminalreporter"))
 
     def measure(work: Callable[[], Figures]) -> Figures:
         began = time.monotonic()
         figures = work()
-        kept[request.node.name] = {**figures, "seed": SEED, "seconds": round(time.monotonic() - began)}
+        facts = kept[request.node.name] = {**figures, "seed": SEED, "seconds": round(time.monotonic() - began)}
+        with capture.global_and_fixture_disabled():
+            reporter.write_line("\n" + json.dumps({"durability": request.node.name, **facts}))
         return figures
 
     return measure
@@ -92,5 +95,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("durability")
     for name, facts in figures.items():
         terminalreporter.line(f"{name:<44} " + ", ".join(f"{key} {value}" for key, value in facts.items()))
-    for name, facts in figures.items():
-        terminalreporter.line(json.dumps({"durability": name, **facts}))
