@@ -93,8 +93,10 @@ class World:
         """Answer one call by the rule."""
         began = self.now()
         result = self.rule(accounts, began)
-        await asyncio.sleep(result if isinstance(result, float) else LATENCY_S)
-        self.calls.append((began, self.now(), accounts))
+        try:
+            await asyncio.sleep(result if isinstance(result, float) else LATENCY_S)
+        finally:  # a probe may be given up before
+            self.calls.append((began, self.now(), accounts))
         if isinstance(result, float):
             result = failure()
         if isinstance(result, AttemptError):
