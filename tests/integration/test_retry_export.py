@@ -166,10 +166,10 @@ def test_a_pipe_is_held_against_its_ids(exporting: Exporting) -> None:
 
 def test_an_account_that_still_fails_is_no_outage(exporting: Exporting) -> None:
     """A retry asks nobody but suspects: accounts of the export itself tell that the service is there, and it ends."""
-    exporting.double.control(poison=[IDS[7], IDS[250]], unknown_share=0.0)
+    exporting.double.control(poison=[IDS[250]], unknown_share=0.0)
     made = exporting.run(IDS, shard_rows=100)
     exporting.double.control(poison=[IDS[250]], poison_code=91000)
-    assert retried(exporting, made.out)
+    assert retried(exporting, made.out, outage_max=0.05)
     exporting.double.control(poison_code=90048)
     again = read_export(made.out)
     assert [(row["account_id"], row["reason"], row["code"]) for row in again.rejects] == [(IDS[250], "refused", 91000)]
