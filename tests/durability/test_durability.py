@@ -56,7 +56,7 @@ def test_kills_at_every_call_of_an_overwriting_run(rig: Rig, measured: Measured)
 @pytest.mark.durability
 def test_kills_at_calls_of_a_recovery(rig: Rig, measured: Measured) -> None:
     """Killed, and killed again while it recovers."""
-    measured(lambda: kills.at_every_call(rig, SMALL, share=17, again=11))
+    measured(lambda: kills.at_every_call(rig, SMALL, share=40, again=15))
 
 
 @pytest.mark.durability
