@@ -248,4 +248,5 @@ class Appender:
     def close(self) -> None:
         """Close the file; nothing is added any more."""
         descriptor, self._descriptor = self._descriptor, -1
-        os.close(descriptor)
+        with on_disk(self._path):
+            os.close(descriptor)

@@ -188,10 +188,10 @@ class Folder:
 
     def close(self) -> None:
         """Close the journal and the spool."""
-        for file in (self._journal, self._spool):
+        opened, self._journal, self._spool = (self._journal, self._spool), None, None
+        for file in opened:
             if file:
                 file.close()
-        self._journal = self._spool = None
 
 
 @contextlib.contextmanager

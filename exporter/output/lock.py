@@ -41,7 +41,8 @@ def only_writer(path: Path) -> Iterator[Lock]:
             _take(descriptor, path)
         yield Lock(path, descriptor)
     finally:
-        os.close(descriptor)
+        with on_disk(path):
+            os.close(descriptor)
 
 
 def holder(path: Path) -> str | None:

@@ -13,12 +13,13 @@ from exporter.output.shards import FOLDERS
 JOURNAL = "journal"
 PUBLISHING = "publishing"  # the record from which on a run can only go forward
 STAGE = "publish"
+REPLACED = "replaced"
 SUCCESS = "_SUCCESS"
 PUBLISHED = (*FOLDERS, MANIFEST)
 PROGRESS = "progress"
 SPOOL = "stdin"
 WRITTEN = (JOURNAL, PROGRESS, SUCCESS)
-RUN_NAMES = frozenset({*FOLDERS, STAGE, "duplicates", SPOOL, *WRITTEN, *map(files.draft_name, WRITTEN)})
+RUN_NAMES = frozenset({*FOLDERS, STAGE, REPLACED, "duplicates", SPOOL, *WRITTEN, *map(files.draft_name, WRITTEN)})
 
 
 def roll_forward(out: Path, run: Path) -> None:
@@ -29,7 +30,10 @@ def roll_forward(out: Path, run: Path) -> None:
     reach("success-removed")
     for name in PUBLISHED:
         if (stage / name).exists():
-            files.remove(out / name)
+            if (out / name).exists():
+                # By one rename: what was there is whole, or gone; it is removed with the run.
+                files.make_folder(run / REPLACED)
+                files.move(out / name, run / REPLACED / name)
             files.move(stage / name, out / name)
             reach("published-part")
     files.write_bytes(run / SUCCESS, b"")

@@ -40,4 +40,5 @@ class Spool:
             self._appender.close()
             # The number may be another file's at once: whoever still reads must not get its bytes.
             descriptor, self._reading = self._reading, -1
-            os.close(descriptor)
+            with files.on_disk(self._path):
+                os.close(descriptor)
