@@ -136,6 +136,7 @@ class ShardWriter:
         self._thread = thread
         self._on_durable = on_durable
         self._open: dict[int, _Answers] = {}
+        self._failed = False
 
     def add(self, batch: Batch, reply: Reply) -> None:
         """Take a batch's answers; batches come in any order. Raises ServiceRefusal for too many attribute names."""
@@ -158,10 +159,14 @@ class ShardWriter:
         await loop.run_in_executor(self._thread, self._write, shard, answers)
 
     def _write(self, shard: Shard, answers: _Answers) -> None:
+        if self._failed:
+            return  # the run is ending for it: after a failure nothing is recorded any more
+        self._failed = True
         facts = self._written(shard, answers)
         reach("shard-written")
         self._on_durable(facts)
         reach("shard-recorded")
+        self._failed = False
         memory.give_back()
 
     def _written(self, shard: Shard, answers: _Answers) -> ShardFacts:

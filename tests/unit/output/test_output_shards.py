@@ -1,9 +1,11 @@
 """Shards: the bytes are a function of rows, answers and schema."""
 
+import asyncio
 import hashlib
 import random
 import stat
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.batching import Shard
 from exporter.errors import MachineError
-from exporter.flatten import BAD_VALUES
+from exporter.flatten import BAD_VALUES, Attributes
 from exporter.model import Attrs, BadId, Batch, Reason, Rejection
+from exporter.output import files
 from exporter.output.assemble import read
 from exporter.output.shards import (
     BAD,
@@ -27,6 +31,7 @@ from exporter.output.shards import (
     REJECTS,
     ROW_GROUP_ROWS,
     ShardFacts,
+    ShardWriter,
     file_name,
     write_table,
 )
@@ -330,3 +335,25 @@ def test_a_full_disk_is_told_and_leaves_no_shard(small_disk: Path) -> None:
     with pytest.raises(MachineError, match=r"/a\.parquet: the disk is full"):
         write_table(small_disk / "a.parquet", pa.table({"account_id": rows}))
     assert list(small_disk.iterdir()) == []
+
+
+def test_after_a_failure_nothing_is_recorded(tmp_path: Path) -> None:
+    """A shard that waits behind one that could not be written is not committed: what is on disk is no longer known."""
+    recorded: list[int] = []
+
+    def fails_once(facts: ShardFacts) -> None:
+        recorded.append(facts.number)
+        if len(recorded) == 1:
+            raise MachineError("the disk failed")
+
+    async def commit_two() -> None:
+        writer = ShardWriter(tmp_path, Attributes(), Layout(None, {}), thread=thread, on_durable=fails_once)
+        shards = [Shard(number=number, first_row=number + 1, last_row=number + 1, blank=1) for number in range(2)]
+        ended = await asyncio.gather(*map(writer.commit, shards), return_exceptions=True)
+        assert isinstance(ended[0], MachineError)
+
+    for name in FOLDERS:
+        files.make_folder(tmp_path / name)
+    with ThreadPoolExecutor(1) as thread:
+        asyncio.run(commit_two())
+    assert recorded == [0]
