@@ -27,7 +27,7 @@ class Used:
     peak_mb: float
 
 
-def run(command: Sequence[str], *, python_path: str = "", log: Path | None = None) -> Used:
+def run(command: Sequence[str], *, python_path: str = str(HERE.parent), log: Path | None = None) -> Used:
     """Run a command to its end, in the folder of the benchmarks. Raises SystemExit, with its words, when it fails."""
     environment = {**os.environ, "EXPORTER_SECRET_KEY": KEY, "PYTHONPATH": python_path}
     log = log or Path(os.devnull)
