@@ -1,12 +1,35 @@
 """The vocabulary: what the parts say to each other. Plain data, nothing imported but the standard library."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 Attrs = Mapping[str, str | None]
 """One account's attributes: name -> value as text (whatever is not a string is its JSON text), None for JSON null."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows(Mapping[str, Attrs]):
+    """The attributes of many accounts in the least room: for each a tuple of texts that stand for `names`, in order.
+
+    None stands for an attribute that the account does not have; a JSON null has no place here.
+    """
+
+    names: Sequence[str]
+    texts: Mapping[str, tuple[str | None, ...]]
+
+    def __getitem__(self, account: str) -> Attrs:
+        return {name: text for name, text in zip(self.names, self.texts[account], strict=True) if text is not None}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.texts)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __contains__(self, account: object) -> bool:
+        return account in self.texts
 
 
 class Reason(StrEnum):
@@ -43,7 +66,7 @@ class Reply:
     `again` holds accounts for which the answer itself carried a passing error: they are worth asking again.
     """
 
-    found: dict[str, Attrs] = field(default_factory=dict)
+    found: Mapping[str, Attrs] = field(default_factory=dict)
     rejected: dict[str, Rejection] = field(default_factory=dict)
     again: dict[str, Rejection] = field(default_factory=dict)
 

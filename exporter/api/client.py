@@ -4,7 +4,6 @@ The UserSig travels in the query, and the HTTP library writes whole URLs into it
 ours are made of host, path and a sentence, and raised after the `except` block, where nothing remembers the original.
 """
 
-import asyncio
 import errno
 import math
 import os
@@ -18,12 +17,13 @@ from types import TracebackType
 from typing import NamedTuple, Self, TypeVar
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
 from exporter.api.codes import look_up_status
 from exporter.api.regions import base_url_of
 from exporter.api.signer import Signer
-from exporter.api.wire import parse_names, parse_reply, query, request_body
+from exporter.api.wire import Answers, parse_names, query, request_body
 from exporter.errors import AttemptError, ExporterError, MachineError, SettingsError, Verdict
 from exporter.model import ON_SENT, Reply
 
@@ -67,17 +67,13 @@ def _random() -> int:
     return random.randint(0, RANDOM_MAX)  # noqa: S311 - it names the request and keeps no secret
 
 
-def _telling_when_sent() -> aiohttp.TraceConfig:
-    """The moment at which a request leaves, be it after a handshake; of what the library tells, nothing is kept."""
+class _Body(aiohttp.BytesPayload):
+    """The body of a request; whoever waits is told when it has been written, with its headers, be it after a handshake."""
 
-    async def sent(*_: object) -> None:
-        # The library tells it right before it writes headers and body: by the next turn of the loop they have left.
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        await super().write_with_length(writer, content_length)
         if on_sent := ON_SENT.get(None):
-            asyncio.get_running_loop().call_soon(on_sent)
-
-    trace = aiohttp.TraceConfig()
-    trace.on_request_chunk_sent.append(sent)
-    return trace
+            on_sent()
 
 
 @dataclass(kw_only=True)
@@ -103,6 +99,7 @@ class Client:
         self._base = base_url_of(self.base_url)
         self._tls = _tls_context(self.ca_file)
         self._session: aiohttp.ClientSession | None = None
+        self._answers = Answers()
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -115,7 +112,6 @@ class Client:
             headers={"Content-Type": "application/json"},
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
-            trace_configs=[_telling_when_sent()],
         )
         return self
 
@@ -128,7 +124,7 @@ class Client:
 
     async def fetch(self, accounts: Sequence[str]) -> Reply:
         """Ask once for the attributes of at most 100 different accounts. Raises AttemptError."""
-        return await self._ask(ATTRS_PATH, request_body(accounts), lambda answer: parse_reply(answer, accounts))
+        return await self._ask(ATTRS_PATH, request_body(accounts), lambda answer: self._answers.parse(answer, accounts))
 
     async def attribute_names(self) -> list[str]:
         """Ask once for the names of the app's attributes, in the order of their numbers. Raises AttemptError."""
@@ -159,7 +155,7 @@ class Client:
         secret = query(sdkappid=self.sdkappid, identifier=self.identifier, usersig=usersig, random=self.random())
         url = URL(f"{self._base}{path}?{secret}", encoded=True)
         try:
-            async with self._session.post(url, data=body, allow_redirects=False) as response:
+            async with self._session.post(url, data=_Body(body), allow_redirects=False) as response:
                 status = response.status
                 answer = await self._body(response) if status == HTTPStatus.OK else b""
         except (aiohttp.ClientError, OSError) as error:

@@ -7,7 +7,8 @@ never read as "no attributes". Source: "Getting User Attributes" and "Getting Ap
 import codecs
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 from typing import Any, TypeGuard
 from urllib.parse import quote, urlencode
@@ -15,8 +16,9 @@ from urllib.parse import quote, urlencode
 import orjson
 
 from exporter.api.codes import look_up, said, sentence
+from exporter.api.quick import QuickReader
 from exporter.errors import AttemptError, Verdict
-from exporter.model import Reason, Rejection, Reply
+from exporter.model import Attrs, Reason, Rejection, Reply
 
 CODE_LIMIT = 2**31
 EXCERPT_CHARS_MAX = 60
@@ -46,27 +48,52 @@ def request_body(accounts: Sequence[str]) -> bytes:
 
 def query(*, sdkappid: int, identifier: str, usersig: str, random: int) -> str:
     """The query of a call, percent-encoded; `random` is 0..4294967295, a fresh one for every attempt."""
-    fields = {
-        "sdkappid": sdkappid,
-        "identifier": identifier,
-        "usersig": usersig,
-        "random": random,
-        "contenttype": "json",
-    }
+    return f"{_who(sdkappid, identifier, usersig)}&random={random}&contenttype=json"
+
+
+@lru_cache(maxsize=1)  # a UserSig stays for hours
+def _who(sdkappid: int, identifier: str, usersig: str) -> str:
+    fields = {"sdkappid": sdkappid, "identifier": identifier, "usersig": usersig}
     return urlencode(fields, safe="*", quote_via=quote)
 
 
-def parse_reply(body: bytes, asked: Sequence[str]) -> Reply:
-    """What an answer to `request_body(asked)` says of each account; `asked` are all different.
+class Answers:
+    """Reads the answers of one app. The usual one is read at once, as rows of the names that came before.
 
-    Raises AttemptError: with the service's code and its verdict, or RETRY without a code for a malformed answer.
+    What they say is a function of the bytes alone: whatever the quick reader does not know is read exactly.
     """
+
+    def __init__(self) -> None:
+        self._quick: QuickReader | None = QuickReader(())
+
+    def parse(self, body: bytes, asked: Sequence[str]) -> Reply:
+        """What an answer to `request_body(asked)` says of each account; `asked` are all different.
+
+        Raises AttemptError: with the service's code and its verdict, or RETRY without a code for a malformed answer.
+        """
+        if self._quick and (read := self._quick.read(body, asked)):
+            found, listed = read
+            return _settled(asked, found, _errors(listed, frozenset(asked)) if listed else {})
+        reply = parse_reply(body, asked)
+        if self._quick:
+            self._quick = self._quick.knowing(reply.found.values())
+        return reply
+
+
+def parse_reply(body: bytes, asked: Sequence[str]) -> Reply:
+    """What an answer says, read exactly; see `Answers.parse`."""
     document, wanted = _document(body), frozenset(asked)
     found = _found(document, body, wanted)
-    errors = _errors(document, wanted)
+    errors = _errors(document.get("ErrorList"), wanted)
+    return _settled(asked, {account: found[account] for account in asked if account in found}, errors)
+
+
+def _settled(asked: Sequence[str], found: Mapping[str, Attrs], errors: Mapping[str, Rejection]) -> Reply:
     for account in errors.keys() & found.keys():
         raise _malformed(f"{_quoted(account)} is both in UserAttrs and in ErrorList")
-    reply = Reply(found={account: found[account] for account in asked if account in found})
+    reply = Reply(found)
+    if len(found) == len(asked):
+        return reply
     for account in asked:
         if account not in found:
             rejection = errors.get(account, _MISSING)
@@ -126,10 +153,9 @@ def _found(document: _Object, body: bytes, wanted: frozenset[str]) -> dict[str, 
     return found
 
 
-def _errors(document: _Object, wanted: frozenset[str]) -> dict[str, Rejection]:
+def _errors(listed: object, wanted: frozenset[str]) -> dict[str, Rejection]:
     """What the optional ErrorList says, by account."""
     errors: dict[str, Rejection] = {}
-    listed = document.get("ErrorList")
     items = [] if listed is None else _items(listed, "ErrorList")
     for account, item in zip(_accounts(items, wanted, "ErrorList"), items, strict=True):
         code = item.get("ErrorCode")

@@ -19,7 +19,7 @@ from exporter.errors import ServiceRefusal
 from exporter.flatten import Attributes
 from exporter.limiter import Limiter, limited
 from exporter.model import Batch, Chunk, Fetch, Reply
-from exporter.output import manifest
+from exporter.output import manifest, memory
 from exporter.output.folder import Folder, now
 from exporter.output.left import Left
 from exporter.output.manifest import Manifest
@@ -77,6 +77,7 @@ class Run:
         """Carry all batches to a writer of shards that knows these attributes; `wrap` puts another sink before it."""
         settings = self._job.settings
         self._attributes = attributes
+        memory.collect_seldom()
 
         def replied(batch: Batch, reply: Reply) -> None:
             self._job.progress.settle(reply)

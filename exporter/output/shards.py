@@ -105,11 +105,20 @@ def write_table(path: Path, table: pa.Table) -> FileFacts:
     return FileFacts(table.num_rows, draft.bytes, draft.sha256)
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What was found of one batch: accounts, the columns of the attributes that one of them has, and input rows."""
+
+    accounts: pa.StringArray
+    columns: Mapping[str, Array]
+    rows: Sequence[int]
+
+
 @dataclass(slots=True)
 class _Answers:
-    """What is known of one shard so far: by batch, the accounts found, their attributes and their rows."""
+    """What is known of one shard so far: what was found, by batch."""
 
-    found: dict[int, tuple[pa.StringArray, pa.StructArray, Sequence[int]]] = field(default_factory=dict)
+    found: dict[int, _Part] = field(default_factory=dict)
     sighting: Sighting = field(default_factory=Sighting)
     rejected: list[tuple[int, str, Rejection]] = field(default_factory=list)
 
@@ -141,16 +150,16 @@ class ShardWriter:
     def add(self, batch: Batch, reply: Reply) -> None:
         """Take a batch's answers; batches come in any order. Raises ServiceRefusal for too many attribute names."""
         answers = self._open.setdefault(batch.shard, _Answers())
+        accounts, rows = batch.accounts, batch.rows
         if reply.rejected:
-            places = zip(batch.rows, batch.accounts, strict=True)
+            places = list(zip(rows, accounts, strict=True))
             answers.rejected += [(row, name, reply.rejected[name]) for row, name in places if name in reply.rejected]
-        found = [(row, name) for row, name in zip(batch.rows, batch.accounts, strict=True) if name in reply.found]
-        if found:
-            rows = [reply.found[name] for _, name in found]
-            answers.sighting.add(self._attributes.see(rows))
-            columns = texts(rows, self._attributes.struct)
-            names = pa.array([name for _, name in found], pa.string())
-            answers.found[batch.seq] = (names, columns, array("q", [row for row, _ in found]))
+            found = [(row, name) for row, name in places if name in reply.found]
+            accounts, rows = [name for _, name in found], [row for row, _ in found]
+        if accounts:
+            made = texts(reply.found, accounts)
+            answers.sighting.add(self._attributes.see(made.accounts))
+            answers.found[batch.seq] = _Part(pa.array(accounts, pa.string()), made.columns, array("q", rows))
 
     async def commit(self, shard: Shard) -> None:
         """Write a shard whose batches are all in. Raises MachineError."""
@@ -213,9 +222,9 @@ def count(table: pa.Table, column: str) -> dict[str, int]:
 def _in_input_order(shard: Shard, answers: _Answers) -> tuple[pa.StringArray, dict[str, Array]]:
     """Join a shard's batches in order, and repeat what stands again in the input. Takes the answers apart."""
     parts = [answers.found.pop(seq) for seq in sorted(answers.found)]
-    accounts = pa.concat_arrays([part[0] for part in parts]) if parts else pa.array([], pa.string())
-    rows = [row for part in parts for row in part[2]] if shard.repeats else []
-    chunks = {name: [_column(part[1], name) for part in parts] for name in sorted(answers.sighting.seen)}
+    accounts = pa.concat_arrays([part.accounts for part in parts]) if parts else pa.array([], pa.string())
+    rows = [row for part in parts for row in part.rows] if shard.repeats else []
+    chunks = {name: [_column(part, name) for part in parts] for name in sorted(answers.sighting.seen)}
     del parts
     # One column at a time, so that the batches' small arrays and the joined ones never stand side by side as a whole.
     columns = {name: pa.concat_arrays(chunks.pop(name)) for name in sorted(chunks)}
@@ -226,10 +235,10 @@ def _in_input_order(shard: Shard, answers: _Answers) -> tuple[pa.StringArray, di
     return accounts, columns
 
 
-def _column(batch: pa.StructArray, name: str) -> Array:
-    """Give a batch's column; all null where the batch was flattened before the name was seen."""
-    place = batch.type.get_field_index(name)
-    return pa.nulls(len(batch), pa.string()) if place < 0 else batch.field(place)
+def _column(part: _Part, name: str) -> Array:
+    """Give a column of a batch; all null where no account of the batch has the attribute."""
+    column = part.columns.get(name)
+    return pa.nulls(len(part.accounts), pa.string()) if column is None else column
 
 
 def _with_repeats(shard: Shard, accounts: pa.StringArray, rows: Sequence[int], answers: _Answers) -> pa.Int64Array:

@@ -85,7 +85,8 @@ class Gate:
         """Draw from an attempt what it says about the service; an outage may begin."""
         now = self.clock()
         if isinstance(result, Reply):
-            self.breaker.hear(now, [account for account in piece if account not in result.again])
+            answered = [account for account in piece if account not in result.again] if result.again else piece
+            self.breaker.hear(now, answered)
             if whole:
                 self.breaker.count(now, failed=False)
         elif result.verdict in THERE:

@@ -122,7 +122,7 @@ class _Retrying:
 def _merge(total: Reply, piece: Sequence[str], outcome: Reply | AttemptError) -> list[Sequence[str]]:
     """Add what is settled of a piece to the total; return what is left to ask, in order."""
     if isinstance(outcome, Reply):
-        total.found.update(outcome.found)
+        total.found = {**total.found, **outcome.found} if total.found else outcome.found
         total.rejected.update(outcome.rejected)
         return [list(outcome.again)] if outcome.again else []
     if len(piece) == 1:

@@ -158,7 +158,7 @@ class World:
         async def one(batch: Sequence[str]) -> None:
             async with slots:
                 reply = await fetch(batch)
-            total.found.update(reply.found)
+            total.found = {**total.found, **reply.found}
             total.rejected.update(reply.rejected)
 
         try:

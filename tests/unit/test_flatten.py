@@ -1,7 +1,7 @@
 """Rows of attributes become Arrow columns."""
 
 from collections import Counter
-from typing import Any
+from random import Random
 
 import pyarrow as pa
 import pytest
@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import ServiceRefusal
-from exporter.flatten import ARROW_TYPES, BAD_VALUES, Attributes, Sighting, schema_of, texts, typed
+from exporter.flatten import ARROW_TYPES, BAD_VALUES, Attributes, Sighting, Texts, schema_of, texts, typed
+from exporter.model import Rows
 from exporter.schema import ACCOUNT, COLUMNS_MAX, PARSERS, TEXT, Column, Layout
 
 NAMES = st.sampled_from(["level", "vip", "名", "account_id", "attr_account_id", "", "a b"]) | st.text(max_size=6)
@@ -21,18 +22,21 @@ def accounts_of(rows: list[dict[str, str | None]]) -> list[str]:
     return [f"user{number}" for number in range(len(rows))]
 
 
-def fields_of(rows: list[dict[str, str | None]], struct: pa.StructType) -> dict[str, Any]:
-    names = [struct.field(place).name for place in range(struct.num_fields)]
-    return dict(zip(names, texts(rows, struct).flatten(), strict=True))
+def made_of(rows: list[dict[str, str | None]]) -> Texts:
+    return texts(dict(zip(accounts_of(rows), rows, strict=True)), accounts_of(rows))
+
+
+def accounts_by_name(rows: list[dict[str, str | None]]) -> Counter[str]:
+    return Counter(name for row in rows for name in row)
 
 
 @given(ROWS)
 def test_text_columns_give_back_what_was_answered(rows: list[dict[str, str | None]]) -> None:
     """Every value of every row stands in its column, and nothing else does."""
     attributes = Attributes()
-    attributes.see(rows)
+    attributes.see(made_of(rows).accounts)
     columns = Layout(None, {}).columns(attributes.names)
-    made = typed(pa.array(accounts_of(rows), pa.string()), fields_of(rows, attributes.struct), columns)
+    made = typed(pa.array(accounts_of(rows), pa.string()), made_of(rows).columns, columns)
     expected = [
         {ACCOUNT: account, **{column.name: row.get(column.attribute) for column in columns}}
         for account, row in zip(accounts_of(rows), rows, strict=True)
@@ -47,9 +51,9 @@ def test_text_columns_give_back_what_was_answered(rows: list[dict[str, str | Non
 def test_a_value_is_typed_or_kept_aside(rows: list[dict[str, str | None]], type_name: str) -> None:
     """Of every value that is not null, either the typed column has it or `bad_values` keeps its text: rows in order."""
     attributes = Attributes()
-    attributes.see(rows)
+    attributes.see(made_of(rows).accounts)
     columns = [Column(f"c{place}", name, type_name) for place, name in enumerate(sorted(attributes.names))]
-    made = typed(pa.array(accounts_of(rows), pa.string()), fields_of(rows, attributes.struct), columns)
+    made = typed(pa.array(accounts_of(rows), pa.string()), made_of(rows).columns, columns)
     bad = []
     for place, row in enumerate(rows):
         for column in columns:
@@ -70,15 +74,11 @@ def test_a_value_is_typed_or_kept_aside(rows: list[dict[str, str | None]], type_
 def test_of_chosen_attributes_the_others_are_counted(rows: list[dict[str, str | None]], chosen: list[str]) -> None:
     """With chosen attributes exactly these have columns; each other one counts the accounts that had it."""
     attributes = Attributes(chosen, exactly=True)
-    sighting = attributes.see(rows[:3])
-    sighting.add(attributes.see(rows[3:]))
+    sighting = attributes.see(made_of(rows[:3]).accounts)
+    sighting.add(attributes.see(made_of(rows[3:]).accounts))
     assert attributes.names == set(chosen)
     assert sighting.seen == {name for row in rows for name in row} & set(chosen)
     assert sighting.ignored == Counter(name for row in rows for name in row if name not in chosen)
-    fields = fields_of(rows, attributes.struct)
-    assert {name: array.to_pylist() for name, array in fields.items()} == {
-        name: [row.get(name) for row in rows] for name in chosen
-    }
 
 
 @given(ROWS, ROWS, st.lists(NAMES, unique=True, max_size=4))
@@ -87,28 +87,41 @@ def test_names_are_seen_shard_by_shard(
 ) -> None:
     """Each look tells the names of these rows alone; the run's names only grow, from the first and the known ones."""
     attributes = Attributes(first, known={name for row in before for name in row})
-    sighting = attributes.see(rows)
+    sighting = attributes.see(accounts_by_name(rows))
     assert sighting.seen == {name for row in rows for name in row}
     assert not sighting.ignored
     assert attributes.names == {name for row in [*before, *rows] for name in row} | set(first)
-    assert [attributes.struct.field(place).name for place in range(attributes.struct.num_fields)] == sorted(
-        attributes.names
-    )
+
+
+@given(ROWS, st.randoms())
+def test_rows_become_the_columns_that_their_dicts_become(rows: list[dict[str, str | None]], chance: Random) -> None:
+    """Texts in the order of names give the same columns and counts as one dict a row, in any order of accounts."""
+    plain = [{name: text for name, text in row.items() if text is not None} for row in rows]
+    names = sorted({name for row in rows for name in row})
+    accounts = accounts_of(rows)
+    found = Rows(names, {a: tuple(row.get(name) for name in names) for a, row in zip(accounts, plain, strict=True)})
+    asked = chance.sample(accounts, len(accounts))
+    quick, slow = texts(found, asked), texts(dict(zip(accounts, plain, strict=True)), asked)
+    assert dict(found) == dict(zip(accounts, plain, strict=True))
+    assert quick.accounts == slow.accounts
+    assert {name: column.to_pylist() for name, column in quick.columns.items()} == {
+        name: column.to_pylist() for name, column in slow.columns.items()
+    }
 
 
 def test_more_names_than_columns_stop_the_run() -> None:
     """A thousand attributes fit; the next one is refused, with what to do."""
     attributes = Attributes()
-    attributes.see([{f"name{number}": "x"} for number in range(COLUMNS_MAX)])
+    attributes.see({f"name{number}": 1 for number in range(COLUMNS_MAX)})
     with pytest.raises(ServiceRefusal, match="--attributes"):
-        attributes.see([{"one more": "x"}])
+        attributes.see({"one more": 1})
 
 
 def test_ignored_names_are_bounded() -> None:
     """However many names a service invents, at most a thousand are counted one by one; no account is lost."""
     attributes, sighting = Attributes(["level"], exactly=True), Sighting()
     for number in range(3 * COLUMNS_MAX):
-        sighting.add(attributes.see([{"level": "1", f"name{number}": "x"}]))
+        sighting.add(attributes.see({"level": 1, f"name{number}": 1}))
     assert len(sighting.ignored) == COLUMNS_MAX + 1
     assert sighting.ignored.total() == 3 * COLUMNS_MAX
     assert sighting.ignored["(others)"] == 2 * COLUMNS_MAX

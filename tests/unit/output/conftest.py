@@ -144,14 +144,11 @@ Answers = Mapping[str, Attrs | Rejection]
 
 
 def reply_of(answers: Answers, accounts: Sequence[str]) -> Reply:
-    reply = Reply()
-    for account in accounts:
-        answer = answers.get(account, Rejection(Reason.MISSING))
-        if isinstance(answer, Rejection):
-            reply.rejected[account] = answer
-        else:
-            reply.found[account] = answer
-    return reply
+    said = {account: answers.get(account, Rejection(Reason.MISSING)) for account in accounts}
+    return Reply(
+        found={account: answer for account, answer in said.items() if not isinstance(answer, Rejection)},
+        rejected={account: answer for account, answer in said.items() if isinstance(answer, Rejection)},
+    )
 
 
 @pytest.fixture(scope="session")
