@@ -5,7 +5,8 @@ point and begun again.
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from exporter.errors import MachineError
 from exporter.flatten import Array, nulls, schema_of
 from exporter.model import NEVER_ASKED
 from exporter.output import files, memory
-from exporter.output.duplicates import later_duplicates, partitions_for
+from exporter.output.duplicates import Later
 from exporter.output.publish import STAGE
 from exporter.output.shards import (
     BAD,
@@ -33,7 +34,7 @@ from exporter.schema import ACCOUNT, Column
 
 NOT_ASKED = pa.array(sorted(NEVER_ASKED), pa.string())
 
-Places = Mapping[int, Sequence[Array]]
+NONE: Array = pa.array([], pa.int64())
 
 
 def assemble(
@@ -54,24 +55,48 @@ def assemble(
     files.remove(stage)
     for folder in FOLDERS:
         files.make_folder(stage / folder)
-    later = _later(run, shards) if drop_duplicates and len(shards) > 1 else {}
+    attributes = {column.attribute for column in columns}
     final: list[ShardFacts] = []
-    for place, shard in enumerate(shards):
-        if stop and stop.is_set():
-            break
-        final.append(_final(run, shard, columns, later.get(place, ())))
+    same: list[tuple[Path, Path]] = []
+    with _later(run, shards, drop=drop_duplicates) as later:
+        first = 0
+        for shard in shards:
+            if stop and stop.is_set():
+                return final
+            gone = later.among(first, asked(shard)) if later else NONE
+            first += asked(shard)
+            if not len(gone) and attributes == set(shard.attributes):
+                same += [
+                    (run / folder / file_name(shard.number), stage / folder / file_name(shard.number))
+                    for folder in FOLDERS
+                ]
+                final.append(shard)
+            else:
+                final.append(_written(run, shard, columns, gone))
+    files.share_all(same)
     return final
 
 
-def _later(run: Path, shards: Sequence[ShardFacts]) -> Places:
+@contextmanager
+def _later(run: Path, shards: Sequence[ShardFacts], *, drop: bool) -> Iterator[Later | None]:
+    """Find the accounts that are to go; the scratch files are gone with it."""
+    if not drop or len(shards) <= 1:
+        yield None
+        return
     scratch = run / "duplicates"
     files.remove(scratch)
     files.make_folder(scratch)
-    asked = sum(shard.files[DATA].rows + shard.files[REJECTS].rows for shard in shards)
     try:
-        return later_duplicates(_asked(run, shards), scratch, partitions=partitions_for(asked))
+        later = Later(scratch, sum(map(asked, shards)))
+        later.find(_asked(run, shards))
+        yield later
     finally:
         files.remove(scratch)
+
+
+def asked(shard: ShardFacts) -> int:
+    """How many accounts were asked for in a shard, as its facts tell."""
+    return shard.files[DATA].rows + sum(number for reason, number in shard.rejects.items() if reason not in NEVER_ASKED)
 
 
 def _asked(run: Path, shards: Sequence[ShardFacts]) -> Iterator[Array]:
@@ -90,20 +115,13 @@ def _was_asked(rejects: pa.Table) -> Array:
     return pc.invert(pc.is_in(rejects.column("reason"), value_set=NOT_ASKED))
 
 
-def _final(run: Path, shard: ShardFacts, columns: Sequence[Column], later: Sequence[Array]) -> ShardFacts:
-    """Bring one shard into its final form: as it was staged, or written again by the same path."""
+def _written(run: Path, shard: ShardFacts, columns: Sequence[Column], places: Array) -> ShardFacts:
+    """Write one shard again, by the same path, with these columns and without the accounts at these places."""
     name = file_name(shard.number)
-    same_columns = {column.attribute for column in columns} == set(shard.attributes)
-    if not later and same_columns:
-        for folder in FOLDERS:
-            files.share(run / folder / name, run / STAGE / folder / name)
-        return shard
     data, rejects, bad = (read(run / folder / name) for folder in FOLDERS)
-    places = pa.chunked_array(later, pa.int64())
     gone = _at(data.column(ACCOUNT), places, 0)
     data = _without(data, places, 0)
-    asked = _asked_rejects(rejects)
-    gone_rejects = _at(asked.column(ACCOUNT), places, shard.files[DATA].rows)
+    gone_rejects = _at(_asked_rejects(rejects).column(ACCOUNT), places, shard.files[DATA].rows)
     # Within a shard an account is asked once, but a bad row may show the same text: that one stays.
     twice = pc.and_(_was_asked(rejects), pc.is_in(rejects.column(ACCOUNT), value_set=gone_rejects))
     rejects = rejects.filter(pc.invert(twice))
@@ -134,7 +152,7 @@ def _at(accounts: Array, places: Array, first: int) -> Array:
 
 def _without(table: pa.Table, places: Array, first: int) -> pa.Table:
     rows = pa.arange(0, table.num_rows)  # type: ignore[attr-defined] # newer than the stubs
-    return table.filter(pc.invert(pc.is_in(rows, value_set=_here(places, first, table.num_rows).combine_chunks())))
+    return table.filter(pc.invert(pc.is_in(rows, value_set=_here(places, first, table.num_rows))))
 
 
 def with_columns(data: pa.Table, columns: Sequence[Column]) -> pa.Table:

@@ -1,12 +1,19 @@
 """Accounts that stand in more than one shard: find all but the first, exactly, in bounded memory.
 
-An account has at most 32 bytes and no NUL, so padded with NULs it is its own 32-byte key: no hash stands for it, and two
-accounts are never mistaken for each other. The keys of all shards are spread over partition files by their bits, and each
-partition is then settled on its own.
+An account has at most 32 bytes and no NUL, so padded with NULs it is four words of its own: what partition it falls to
+follows from them. Within a partition accounts themselves are compared, so two are never mistaken for each other.
+
+More accounts than one partition may hold are spread over partition files, and a partition that is still too large is
+spread again by other bits; then each is settled on its own. The places found are kept in files as well, one for each
+range of places: many accounts may be duplicates. On disk this takes 12 bytes an account beside the account itself while
+partitions are settled, and 8 for each duplicate until the export is assembled.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,84 +22,140 @@ from exporter.flatten import Array, arrow_schema
 from exporter.output import files, memory
 
 KEY_BYTES = 32
-PARTITION_ACCOUNTS = 65_536  # some 10 MB while it is settled
+PARTITION_ACCOUNTS = 400_000  # some 60 MB while it is settled
 PARTITIONS_MAX = 256  # open files
+SPREADS_MAX = 4  # 8 bits of a 32-bit hash each
+SCRATCH = pa.ipc.IpcWriteOptions(compression="lz4")
 _MIX = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: spreads the low bits of a product
-_WORD = 2**64 - 1
+_ACCOUNTS = arrow_schema({"account": pa.string(), "place": pa.int64()})
 
 
-def partitions_for(accounts: int) -> int:
-    """Choose how many partitions so many accounts are spread over."""
-    return min(PARTITIONS_MAX, max(1, -(-accounts // PARTITION_ACCOUNTS)))
+class Later:
+    """Where accounts stand that have stood before; places count the accounts of all shards from 0.
 
-
-def later_duplicates(shards: Iterable[Array], folder: Path, *, partitions: int) -> Mapping[int, Sequence[Array]]:
-    """Find, by shard, the places of accounts that stand in an earlier shard (or earlier in the same).
-
-    `shards` gives the accounts of each shard in order; `folder` is for scratch files. Memory holds one shard's accounts
-    and one partition, and the places found (8 bytes each). Raises MachineError.
+    `folder` is for scratch files, which are its alone and stay until it is removed.
     """
-    with files.on_disk(folder):
-        _spread(shards, folder, partitions)
-        found: dict[int, list[Array]] = {}
-        for number in range(partitions):
-            for shard, places in _settle(folder / f"{number:03d}.arrow"):
-                found.setdefault(shard, []).append(places)
-            memory.give_back()
-    return found
+
+    def __init__(self, folder: Path, accounts: int, partition_accounts: int = PARTITION_ACCOUNTS) -> None:
+        self._folder = folder
+        self._accounts = accounts
+        self._partition_accounts = partition_accounts
+        self._held: tuple[int, Array, memoryview] = (-1, pa.array([], pa.int64()), memoryview(b"").cast("q"))
+
+    def find(self, shards: Iterable[Array]) -> None:
+        """Find them in the accounts of each shard, in order: `accounts` in all.
+
+        Memory holds one shard's accounts and one partition. Raises MachineError.
+        """
+        with files.on_disk(self._folder):
+            for places in self._settled(_placed(shards), self._accounts, self._folder / "partition", 0):
+                self._keep(places)
+                memory.give_back()
+
+    def among(self, first: int, count: int) -> Array:
+        """Those of `count` places from `first` on, counted from there, in order. Raises MachineError."""
+        last = first + count
+        found: list[Array] = [pa.array([], pa.int64())]
+        for number in range(first // self._partition_accounts, -(-last // self._partition_accounts)):
+            places, view = self._kept(number)
+            begin, end = bisect_left(view, first), bisect_left(view, last)
+            found.append(places.slice(begin, end - begin))
+        return pc.subtract(pa.concat_arrays(found), pa.scalar(first))
+
+    def _settled(self, tables: Iterator[pa.Table], accounts: int, path: Path, spreads: int) -> Iterator[Array]:
+        if accounts <= self._partition_accounts or spreads == SPREADS_MAX:
+            yield repeated(pa.concat_tables([_ACCOUNTS.empty_table(), *tables]))
+            return
+        # A fifth of room: they are never of quite the same size, and none is to be spread again for that.
+        partitions = min(PARTITIONS_MAX, accounts * 5 // (self._partition_accounts * 4) + 1)
+        paths = [path.with_name(f"{path.name}-{number:03d}") for number in range(partitions)]
+        for part, held in zip(paths, _spread(tables, paths, spreads), strict=True):
+            with pa.OSFile(str(part), "rb") as file, pa.ipc.open_stream(file) as stream:
+                yield from self._settled((pa.Table.from_batches([batch]) for batch in stream), held, part, spreads + 1)
+            part.unlink()
+
+    def _keep(self, places: Array) -> None:
+        """Add places to the files of their ranges."""
+        ranges = pc.divide(places, pa.scalar(self._partition_accounts))
+        for number, part in _parted(places, ranges):
+            with self._path(number).open("ab") as file:
+                file.write(part.buffers()[1].slice(part.offset * 8, len(part) * 8))
+
+    def _kept(self, number: int) -> tuple[Array, memoryview]:
+        """Give the places of a range in order, and a view of them; the last range is held, for the next shard."""
+        if self._held[0] != number:
+            with files.on_disk(self._folder):
+                path = self._path(number)
+                data = path.read_bytes() if path.exists() else b""
+            places: Array = pa.Array.from_buffers(pa.int64(), len(data) // 8, [None, pa.py_buffer(data)])
+            places = places.take(pc.sort_indices(places))
+            self._held = (number, places, memoryview(places.buffers()[1]).cast("B")[: len(data)].cast("q"))
+        return self._held[1:]
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"later-{number:06d}"
 
 
-def _spread(shards: Iterable[Array], folder: Path, partitions: int) -> None:
-    writers = [pa.ipc.new_stream(str(folder / f"{number:03d}.arrow"), _SPREAD) for number in range(partitions)]
+def _placed(shards: Iterable[Array]) -> Iterator[pa.Table]:
+    first = 0
+    for accounts in shards:
+        places = pa.arange(first, first + len(accounts))  # type: ignore[attr-defined] # newer than the stubs
+        yield pa.Table.from_arrays([accounts, places], schema=_ACCOUNTS)
+        first += len(accounts)
+
+
+def _spread(tables: Iterator[pa.Table], paths: list[Path], spreads: int) -> list[int]:
+    """Spread accounts over files; return how many each holds."""
+    writers = [pa.ipc.new_stream(str(path), _ACCOUNTS, options=SCRATCH) for path in paths]
+    held = [0] * len(paths)
     try:
-        for shard, accounts in enumerate(shards):
-            table = _keyed(shard, accounts)
-            home = _partition_of(table.column("key").chunk(0), partitions) if len(accounts) else None
-            for number, writer in enumerate(writers):
-                part = table if partitions == 1 or home is None else table.filter(pc.equal(home, pa.scalar(number)))
-                writer.write_table(part)
+        for table in tables:
+            homes = homes_of(table.column("account").combine_chunks(), len(paths), spreads)
+            for number, part in _parted(table.combine_chunks(), homes):
+                writers[number].write_table(part)
+                held[number] += len(part)
             memory.give_back()
     finally:
         for writer in writers:
             writer.close()
+    return held
 
 
-_SPREAD = arrow_schema({"key": pa.binary(KEY_BYTES), "shard": pa.int32(), "place": pa.int64()})
+def _parted(rows: Array, homes: Array) -> Iterator[tuple[int, Array]]:
+    """Give the rows of each home, in their order: sorted once, so that each is a slice."""
+    order = pc.sort_indices(homes)
+    sorted_homes, rows = homes.take(order), rows.take(order)
+    counts = pc.value_counts(sorted_homes)
+    ends = [0, *pc.cumulative_sum(counts.field("counts")).to_pylist()]
+    for home, (first, end) in zip(counts.field("values").to_pylist(), pairwise(ends), strict=True):
+        yield home, rows.slice(first, end - first)
 
 
-def _keyed(shard: int, accounts: Array) -> pa.Table:
+def homes_of(accounts: Array, partitions: int, spreads: int) -> Array:
+    """Spread accounts evenly: mix their four 64-bit words, then take high bits, other ones each time."""
+    words = _words(accounts)
+    mixed: Array = pa.scalar(0, pa.uint64())
+    for place in (0, 1, 2, 3, 0):  # the last word alone would not reach all bits
+        mixed = pc.multiply(pc.bit_wise_xor(pc.list_element(words, place), mixed), pa.scalar(_MIX, pa.uint64()))
+        mixed = pc.bit_wise_xor(mixed, pc.shift_right(mixed, pa.scalar(29, pa.uint64())))
+    bits = pc.bit_wise_and(pc.shift_right(mixed, pa.scalar(32 - 8 * spreads, pa.uint64())), pa.scalar(2**32 - 1))
+    share = pc.multiply(bits, pa.scalar(partitions, pa.uint64()))
+    return pc.shift_right(share, pa.scalar(32, pa.uint64())).cast(pa.uint8())
+
+
+def _words(accounts: Array) -> Array:
     padded: Array = pc.ascii_rpad(accounts, KEY_BYTES, "\0")
     buffer = padded.buffers()[2] if len(accounts) else pa.py_buffer(b"")
-    skipped = padded.offset * KEY_BYTES
-    key = pa.Array.from_buffers(pa.binary(KEY_BYTES), len(accounts), [None, buffer.slice(skipped)])
-    numbers = pa.repeat(pa.scalar(shard, pa.int32()), len(accounts))
-    places = pa.arange(0, len(accounts))  # type: ignore[attr-defined] # newer than the stubs
-    return pa.Table.from_arrays([key, numbers, places], schema=_SPREAD)
+    words = buffer.slice(padded.offset * KEY_BYTES)
+    return pa.FixedSizeListArray.from_arrays(pa.Array.from_buffers(pa.uint64(), len(accounts) * 4, [None, words]), 4)
 
 
-def _partition_of(keys: Array, partitions: int) -> Array:
-    """Spread keys evenly: mix their four 64-bit words, then take the high bits."""
-    words = pa.Array.from_buffers(pa.uint64(), len(keys) * 4, [None, keys.buffers()[1]])
-    groups = pa.FixedSizeListArray.from_arrays(words, 4)
-    mixed: Array = pa.scalar(0, pa.uint64())
-    for place in range(4):
-        mixed = pc.multiply(pc.bit_wise_xor(pc.list_element(groups, place), mixed), pa.scalar(_MIX, pa.uint64()))
-        mixed = pc.bit_wise_xor(mixed, pc.shift_right(mixed, pa.scalar(29, pa.uint64())))
-    high = pc.shift_right(mixed, pa.scalar(32, pa.uint64()))
-    share = pc.multiply(high, pa.scalar(partitions, pa.uint64()))
-    return pc.shift_right(share, pa.scalar(32, pa.uint64()))
-
-
-def _settle(path: Path) -> Iterator[tuple[int, Array]]:
-    """Yield (shard, places) of all but the first of each key in a partition."""
-    table = pa.ipc.open_stream(pa.OSFile(str(path), "rb")).read_all()
-    path.unlink()
-    # Rows stand in input order, so the lowest number is the first occurrence.
-    table = table.append_column("number", pa.arange(0, len(table)))  # type: ignore[attr-defined] # newer than the stubs
-    first = table.group_by("key").aggregate([("number", "min")]).column("number_min")
-    if len(first) == len(table):
-        return
-    later = table.filter(pc.invert(pc.is_in(table.column("number"), value_set=first.combine_chunks())))
-    shards: Array = pc.unique(later.column("shard"))
-    for shard in shards:
-        yield shard.as_py(), later.filter(pc.equal(later.column("shard"), shard)).column("place").combine_chunks()
+def repeated(table: pa.Table) -> Array:
+    """Give the places of all but the first of each account: rows stand in input order."""
+    codes: Any = pc.dictionary_encode(table.column("account").combine_chunks())
+    places: Array = table.column("place").combine_chunks()
+    if len(codes.dictionary) == len(table):
+        return places.slice(0, 0)
+    # Codes count up as accounts are first seen: what is no new highest one has been there.
+    highest = pc.cumulative_max(codes.indices)
+    return places.slice(1).filter(pc.equal(highest.slice(1), highest.slice(0, len(highest) - 1)))

@@ -110,7 +110,8 @@ def _gathered(columns: Iterator[Any]) -> Iterator[Any]:
             yield _joined(pieces)
             pieces, rows, size = [], 0, 0
         pieces.append(column)
-        rows, size = rows + len(column), size + column.nbytes
+        # Of whole buffers: to measure the part that a slice uses costs as much as reading it.
+        rows, size = rows + len(column), size + column.get_total_buffer_size()
     if pieces:
         yield _joined(pieces)
 
