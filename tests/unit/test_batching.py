@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.batching import BATCH_ACCOUNTS_MAX, SHOWN_CHARS_MAX, Planner, Shard, problem
@@ -89,6 +89,21 @@ def test_the_chunks_of_the_reader_do_not_show(files: list[list[Item]], shape: Sh
         assert replace(left.shard, spans=[]) == replace(right.shard, spans=[])
         for row in range(left.shard.first_row, left.shard.last_row + 1):
             assert left.shard.place(row) == right.shard.place(row)
+
+
+MOSTLY_NEW = st.lists(st.integers(0, 400).map(str) | st.none(), max_size=40)
+
+
+@given(MOSTLY_NEW, SHAPES)
+@example(["1", None, "2", "3", "4", "5"], Shape(10, 4, strip=False, keep=False))
+def test_many_rows_at_once_are_planned_like_one_after_the_other(ids: list[Item], shape: Shape) -> None:
+    """Where most accounts are new they are taken a batch at a time: it does not show."""
+    one = plan(shape, [Chunk("0.csv", 1, ids)])
+    other = plan(shape, [Chunk("0.csv", row, [item]) for row, item in enumerate(ids, 1)])
+    assert [planned.batches for planned in one] == [planned.batches for planned in other]
+    assert [replace(planned.shard, spans=[]) for planned in one] == [
+        replace(planned.shard, spans=[]) for planned in other
+    ]
 
 
 @given(FILES, SHAPES)
