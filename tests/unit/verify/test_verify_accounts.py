@@ -1,6 +1,7 @@
 """Accounts that stand where they must not."""
 
 import itertools
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,7 +14,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from exporter.verify.accounts import Shelf, hashes, in_pass, misplaced
+from exporter.errors import MachineError
+from exporter.verify.accounts import Shelf, hashes, misplaced
 from exporter.verify.claims import FileClaim, ShardClaim
 from tests.unit.verify.conftest import Copy, settle
 
@@ -113,7 +115,7 @@ def test_a_file_that_is_gone_since_is_found(copy: Copy) -> None:
     assert next(misplaced(shelf, "drop")).startswith(f"{SECOND} cannot be read again: ")
 
 
-# Many passes
+# Many runs
 
 NEAR = [
     "a",
@@ -161,17 +163,28 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
 @example([], 1)
 @example([NEAR, list(reversed(NEAR))], 1)
 @settings(max_examples=100, deadline=None, derandomize=True)
-def test_any_number_of_passes_finds_the_same_as_a_set(
+def test_any_number_of_runs_finds_the_same_as_a_set(
     fresh: Callable[[], str], shards: list[list[str]], size: int
 ) -> None:
-    """Exactly the accounts that stand twice, each named once, however few a pass holds."""
-    shelf = replace(shelved(fresh(), shards), pass_accounts=size)
+    """Exactly the accounts that stand twice, each named once, however few a run holds."""
+    shelf = replace(shelved(fresh(), shards), run_accounts=size)
     everything = [account for shard in shards for account in shard]
     twice = {account for account in everything if everything.count(account) > 1}
     told = list(misplaced(shelf, "drop"))
     assert sorted(text.partition(" stands more than once: in ")[0] for text in told) == sorted(
         f"account {account!r}" for account in twice
     )
+
+
+def test_no_room_for_temporary_files_is_told(
+    fresh: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More accounts than a run holds, and nowhere to lay runs down: a sentence that says what to do."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    shelf = shelved(fresh(), [["a", "b"], ["c"]])
+    assert list(misplaced(shelf, "drop")) == []
+    with pytest.raises(MachineError, match="gone: no such file or directory. .* set TMPDIR"):
+        list(misplaced(replace(shelf, run_accounts=1), "drop"))
 
 
 MIX, WORD = 0xD6E8FEB86659FD93, 2**64
@@ -207,10 +220,10 @@ def test_accounts_of_the_same_hash_are_not_the_same(fresh: Callable[[], str]) ->
 
 
 @pytest.mark.parametrize("shape", ["user{:08d}", "{:d}", "{:d}@example.com", "{:032d}", "{:024x}", "中文{:d}"])
-def test_passes_share_evenly(shape: str) -> None:
-    """Ids that differ in a few places alone still spread: memory is bounded by what a pass is meant to hold."""
-    hashed = hashes(pa.array([shape.format(number) for number in range(16_000)]))
-    assert len(set(hashed.to_pylist())) == 16_000
-    sizes = [len(in_pass(hashed, number, 16)) for number in range(16)]
-    assert sum(sizes) == 16_000
-    assert max(sizes) < 1_200
+def test_ranges_share_evenly(shape: str) -> None:
+    """Ids that differ in a few places alone still spread: memory is bounded by what a range is meant to hold."""
+    hashed = hashes(pa.array([shape.format(number) for number in range(16_000)])).to_pylist()
+    assert len(set(hashed)) == 16_000
+    sizes = Counter(each * 16 // WORD for each in hashed)
+    assert len(sizes) == 16
+    assert max(sizes.values()) < 1_200
