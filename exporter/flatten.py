@@ -109,6 +109,8 @@ def _texts_of_rows(found: Rows, accounts: Sequence[str]) -> Texts:
     columns = zip(*map(found.texts.__getitem__, accounts), strict=True)
     whole: Array = pa.array(list(chain.from_iterable(columns)), pa.string())
     cut = {name: whole.slice(place * size, size) for place, name in enumerate(found.names)}
+    if not whole.null_count:
+        return Texts(cut, dict.fromkeys(cut, size))
     having = {name: number for name, column in cut.items() if (number := size - column.null_count)}
     return Texts({name: cut[name] for name in having}, having)
 
