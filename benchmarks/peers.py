@@ -9,7 +9,7 @@ kill    at the quota: kill -9 when three quarters of the requests are accepted, 
 quota   100 requests a second, a refusal for each one more, 0-50 ms on the way; each at the throttle that it has
 
 CPU and peak are those of wait4 on the top process: the kernel adds the CPU of children that it has waited for, and the
-peak is that of the largest of them. An output is read to its end: a peer whose rows are not the ids that were asked is no
+peak is that of the largest of them, or of this process when it starts one: so it stays small, and others read for it. An output is read to its end: a peer whose rows are not the ids that were asked is no
 peer. Only the bare loop has none: it throws the answers away.
 """
 
@@ -19,16 +19,15 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pyarrow import parquet
 from rig.runs import HERE, Address, Used, bare, export, median, report, run, service, write_ids
 
 RATE = 100
@@ -93,15 +92,12 @@ class Bench:
         """The folder of a peer's output."""
         return self.folder / peer.name.replace(" ", "-")
 
-    def rows(self, peer: Peer) -> Counter[str]:
-        """How often each account stands in the output of a peer."""
-        files = sorted(self.out(peer).glob(peer.files))
-        return Counter(row for file in files for row in parquet.read_table(file)["account_id"].to_pylist())
-
-    def lost_and_twice(self, peer: Peer) -> tuple[int, int]:
+    def lost_and_too_many(self, peer: Peer) -> tuple[int, int]:
         """How many accounts have no row, and how many rows are one too many."""
-        rows = self.rows(peer)
-        return self.count - len(rows), rows.total() - len(rows)
+        files = sorted(str(file) for file in self.out(peer).glob(peer.files))
+        command = [sys.executable, "-m", "rig.rows", str(self.ids), *files]
+        seen = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=HERE).stdout)
+        return seen["lost"], seen["too_many"]
 
     def accepted(self) -> int:
         """How many requests the quota has let through."""
@@ -123,7 +119,7 @@ def cost(bench: Bench, rounds: int) -> list[dict[str, object]]:
     for _ in range(rounds):
         for peer, flags in peers:
             used.setdefault(peer.name, []).append(run(bench.command(peer, flags), log=bench.log))
-            if peer.files and any(bench.lost_and_twice(peer)):
+            if peer.files and any(bench.lost_and_too_many(peer)):
                 raise SystemExit(f"{peer.name} wrote other rows than the {bench.count:,} accounts that it was given.")
     floor = used[PEERS[0].name]
     return [
@@ -156,13 +152,13 @@ def killed(bench: Bench, peer: Peer, flags: tuple[str, ...]) -> dict[str, object
         raise SystemExit(f"{peer.name} ended before it could be killed. {last_words(bench.log)}")
     before = bench.accepted()
     _, ends = bench.tried(command)
-    lost, twice = bench.lost_and_twice(peer)
+    lost, too_many = bench.lost_and_too_many(peer)
     return {
         "peer": peer.name,
         "killed_at": before / ideal,
         "requests_over": bench.accepted() - ideal,
         "lost_rows": lost,
-        "rows_twice": twice,
+        "rows_too_many": too_many,
         "second_run": ends,
     }
 
@@ -186,7 +182,7 @@ def throttled(bench: Bench, peer: Peer, flags: tuple[str, ...]) -> dict[str, obj
         "requests": facts["requests"],
         "refused": facts["refused"],
         "refused_share": facts["refused"] / facts["requests"],
-        "lost_rows": bench.lost_and_twice(peer)[0],
+        "lost_rows": bench.lost_and_too_many(peer)[0],
         "ends": ends,
     }
 
