@@ -5,6 +5,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 LOCKED := $(INSTALL) --require-hashes --only-binary :all: -r
 COMPILE := .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
+QUESTIONS := rate adaptive latency cpu memory start scale resume outage peers
 
 .PHONY: demo test durability check bench lock clean
 
@@ -23,20 +24,19 @@ check: .venv/dev           ## format, lint, types, floors
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/run           ## the benchmarks, as tables
-	$(BIN)/python benchmarks/memory.py
-	$(BIN)/python benchmarks/resume.py
-	$(BIN)/python benchmarks/outage.py
+bench: .venv/run .venv-peers/run ## the benchmarks, as tables and JSON; half an hour on a quiet machine
+	for question in $(QUESTIONS); do $(BIN)/python benchmarks/$$question.py || exit 1; done
 
 lock:                      ## pin the newest allowed versions, with hashes and without addresses
 	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv
 	$(COMPILE) pyproject.toml -o requirements.txt
 	$(COMPILE) --group pyproject.toml:build -c requirements.txt -o requirements-build.txt
 	$(COMPILE) --group pyproject.toml:dev -c requirements.txt -o requirements-dev.txt
+	$(COMPILE) benchmarks/peers/requirements.in -o benchmarks/peers/requirements.txt
 	rm -rf .venv-lock
 
 clean:
-	rm -rf .venv exporter-demo .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-peers exporter-demo .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/run: requirements.txt requirements-build.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -47,4 +47,9 @@ clean:
 
 .venv/dev: .venv/run requirements-dev.txt
 	$(LOCKED) requirements-dev.txt
+	touch $@
+
+.venv-peers/run: benchmarks/peers/requirements.txt
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
 	touch $@

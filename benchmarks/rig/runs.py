@@ -20,7 +20,10 @@ KEY = "benchmark-secret-key"
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What one process took: seconds, and MB at its peak."""
+    """What one process took: seconds, and MB at its peak.
+
+    The peak of a process begins with that of the one that starts it: a benchmark holds no data itself.
+    """
 
     cpu_s: float
     wall_s: float
