@@ -30,13 +30,19 @@ class Used:
     peak_mb: float
 
 
+def environment(python_path: str = str(HERE.parent)) -> dict[str, str]:
+    """What a process of ours needs to know: the key, and which package to take."""
+    return {**os.environ, "EXPORTER_SECRET_KEY": KEY, "PYTHONPATH": python_path}
+
+
 def run(command: Sequence[str], *, python_path: str = str(HERE.parent), log: Path | None = None) -> Used:
     """Run a command to its end, in the folder of the benchmarks. Raises SystemExit, with its words, when it fails."""
-    environment = {**os.environ, "EXPORTER_SECRET_KEY": KEY, "PYTHONPATH": python_path}
     log = log or Path(os.devnull)
     began = time.monotonic()
     with log.open("wb") as words:
-        process = subprocess.Popen(command, stdout=words, stderr=subprocess.STDOUT, env=environment, cwd=HERE)
+        process = subprocess.Popen(
+            command, stdout=words, stderr=subprocess.STDOUT, env=environment(python_path), cwd=HERE
+        )
         _, status, used = os.wait4(process.pid, 0)
     wall_s = time.monotonic() - began
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -183,7 +183,7 @@ def test_no_room_for_temporary_files_is_told(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     shelf = shelved(fresh(), [["a", "b"], ["c"]])
     assert list(misplaced(shelf, "drop")) == []
-    with pytest.raises(MachineError, match="gone: no such file or directory. .* set TMPDIR"):
+    with pytest.raises(MachineError, match=r"gone: no such file or directory. .* set TMPDIR"):
         list(misplaced(replace(shelf, run_accounts=1), "drop"))
 
 
