@@ -22,9 +22,9 @@ from exporter.flatten import Array, arrow_schema
 from exporter.output import files, memory
 
 KEY_BYTES = 32
-PARTITION_ACCOUNTS = 400_000  # some 60 MB while it is settled
-PARTITIONS_MAX = 256  # open files
-SPREADS_MAX = 4  # 8 bits of a 32-bit hash each
+PARTITION_ACCOUNTS = 200_000  # some 30 MB while it is settled
+PARTITIONS_MAX = 1024  # so that what a shard adds to one is worth writing
+SPREADS_MAX = 3  # of 10 bits each
 SCRATCH = pa.ipc.IpcWriteOptions(compression="lz4")
 _MIX = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: spreads the low bits of a product
 _ACCOUNTS = arrow_schema({"account": pa.string(), "place": pa.int64()})
@@ -70,9 +70,9 @@ class Later:
         partitions = min(PARTITIONS_MAX, accounts * 5 // (self._partition_accounts * 4) + 1)
         paths = [path.with_name(f"{path.name}-{number:03d}") for number in range(partitions)]
         for part, held in zip(paths, _spread(tables, paths, spreads), strict=True):
-            with pa.OSFile(str(part), "rb") as file, pa.ipc.open_stream(file) as stream:
-                yield from self._settled((pa.Table.from_batches([batch]) for batch in stream), held, part, spreads + 1)
-            part.unlink()
+            if held:
+                yield from self._settled(_read(part), held, part, spreads + 1)
+                part.unlink()
 
     def _keep(self, places: Array) -> None:
         """Add places to the files of their ranges."""
@@ -106,19 +106,24 @@ def _placed(shards: Iterable[Array]) -> Iterator[pa.Table]:
 
 def _spread(tables: Iterator[pa.Table], paths: list[Path], spreads: int) -> list[int]:
     """Spread accounts over files; return how many each holds."""
-    writers = [pa.ipc.new_stream(str(path), _ACCOUNTS, options=SCRATCH) for path in paths]
     held = [0] * len(paths)
-    try:
-        for table in tables:
-            homes = homes_of(table.column("account").combine_chunks(), len(paths), spreads)
-            for number, part in _parted(table.combine_chunks(), homes):
-                writers[number].write_table(part)
-                held[number] += len(part)
-            memory.give_back()
-    finally:
-        for writer in writers:
-            writer.close()
+    for table in tables:
+        homes = homes_of(table.column("account").combine_chunks(), len(paths), spreads)
+        for number, part in _parted(table.combine_chunks(), homes):
+            # Not held open: how many files a process may have open is the machine's to say.
+            with paths[number].open("ab") as file, pa.ipc.new_stream(file, _ACCOUNTS, options=SCRATCH) as stream:
+                stream.write_table(part)
+            held[number] += len(part)
+        memory.give_back()
     return held
+
+
+def _read(path: Path) -> Iterator[pa.Table]:
+    """Read back what was added to a partition, one addition at a time."""
+    with pa.OSFile(str(path), "rb") as file:
+        while file.tell() < file.size():
+            with pa.ipc.open_stream(file) as stream:
+                yield stream.read_all()
 
 
 def _parted(rows: Array, homes: Array) -> Iterator[tuple[int, Array]]:
@@ -138,9 +143,9 @@ def homes_of(accounts: Array, partitions: int, spreads: int) -> Array:
     for place in (0, 1, 2, 3, 0):  # the last word alone would not reach all bits
         mixed = pc.multiply(pc.bit_wise_xor(pc.list_element(words, place), mixed), pa.scalar(_MIX, pa.uint64()))
         mixed = pc.bit_wise_xor(mixed, pc.shift_right(mixed, pa.scalar(29, pa.uint64())))
-    bits = pc.bit_wise_and(pc.shift_right(mixed, pa.scalar(32 - 8 * spreads, pa.uint64())), pa.scalar(2**32 - 1))
+    bits = pc.bit_wise_and(pc.shift_right(mixed, pa.scalar(32 - 10 * spreads, pa.uint64())), pa.scalar(2**32 - 1))
     share = pc.multiply(bits, pa.scalar(partitions, pa.uint64()))
-    return pc.shift_right(share, pa.scalar(32, pa.uint64())).cast(pa.uint8())
+    return pc.shift_right(share, pa.scalar(32, pa.uint64())).cast(pa.uint16())
 
 
 def _words(accounts: Array) -> Array:

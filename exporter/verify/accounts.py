@@ -26,7 +26,7 @@ from exporter.verify.looks import ID_BYTES_MAX, Array, was_asked
 from exporter.verify.report import FINDINGS_MAX
 from exporter.verify.schemas import ACCOUNT
 
-RUN_ACCOUNTS = 2_000_000
+RUN_ACCOUNTS = 1_000_000
 PLACES_MAX = 3  # named for one account
 _MIX = 0xD6E8FEB86659FD93  # odd, its bits half set: spreads the low bits of a product
 

@@ -16,7 +16,7 @@ from exporter.batching import problem
 from exporter.errors import MachineError
 from exporter.flatten import Array
 from exporter.output import duplicates
-from exporter.output.duplicates import Later
+from exporter.output.duplicates import SPREADS_MAX, Later
 
 Fresh = Callable[[], AbstractContextManager[str]]
 
@@ -108,7 +108,7 @@ def test_memory_is_bounded_by_what_a_partition_holds(tmp_path: Path, monkeypatch
         return repeated(table)
 
     monkeypatch.setattr(duplicates, "repeated", counted)
-    monkeypatch.setattr(duplicates, "PARTITIONS_MAX", 4)
+    monkeypatch.setattr(duplicates, "PARTITIONS_MAX", 8)
     shards = [[f"user{number}" for number in range(start, start + 4_000)] for start in range(0, 15_000, 3_000)]
     assert found(tmp_path, shards, 500) == expected(shards)
     assert sum(sizes) == 20_000
@@ -118,7 +118,7 @@ def test_memory_is_bounded_by_what_a_partition_holds(tmp_path: Path, monkeypatch
 SHAPES = ["user{:08d}", "{:d}", "{:d}@example.com", "{:032d}", "{:024x}_{:d}", "中文{:d}"]
 
 
-@pytest.mark.parametrize("spreads", [0, 1, 2, 3])
+@pytest.mark.parametrize("spreads", range(SPREADS_MAX))
 @pytest.mark.parametrize("shape", SHAPES)
 def test_partitions_share_evenly(shape: str, spreads: int) -> None:
     """Ids that differ in a few places alone still spread, each time: no partition has over a fifth more than its share."""
