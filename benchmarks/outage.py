@@ -5,8 +5,8 @@ to the full rate, and the share of the quota used in the 10 s after the return. 
 between probes, back at the full rate within 10 s.
 """
 
+import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -14,14 +14,12 @@ import time
 import urllib.request
 from pathlib import Path
 
+from rig.runs import HERE, environment, export, report, write_ids
+
 KINDS = ("http502", "refuse", "hang")
 RATE = 100
 CALM_S, OUTAGE_S, AFTER_S = 10.0, 60.0, 20.0
 BURST_S = 10.0
-KEY = "simulated-secret-key"
-EXPORTER = [sys.executable, "-m", "exporter"]
-ENVIRONMENT = {**os.environ, "EXPORTER_SECRET_KEY": KEY}
-
 Samples = list[tuple[float, int]]
 
 
@@ -54,19 +52,17 @@ def full_rate_after_s(samples: Samples) -> float:
 def measure(kind: str, folder: Path) -> dict[str, float | str]:
     """Run one export through one outage."""
     server = subprocess.Popen(
-        [*EXPORTER, "simulate", "--port", "0", "--rate", str(RATE), "--latency-ms", "20-60"],
+        [sys.executable, "-m", "exporter", "simulate", "--port", "0", "--rate", str(RATE), "--latency-ms", "20-60"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env=ENVIRONMENT,
+        env=environment(),
+        cwd=HERE,
     )
     address = next(word for word in (server.stdout or sys.stdin).readline().split() if word.startswith("http://"))
     out = folder / kind
-    command = [
-        *EXPORTER, "run", str(folder / "ids.csv"), "--out", str(out), "--rate", str(RATE),
-        "--base-url", address, "--sdkappid", "1400000000", "--identifier", "administrator",
-    ]  # fmt: skip
-    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=ENVIRONMENT)
+    command = export(address, folder / "ids.csv", out, "--rate", str(RATE))
+    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(), cwd=HERE)
     try:
         watch(address, CALM_S)
         control(address, [f"{kind}:seconds=0-1000000"])
@@ -84,32 +80,34 @@ def measure(kind: str, folder: Path) -> dict[str, float | str]:
     ten_s_later = next(row[1] for row in back if row[0] >= back[0][0] + 10)
     rejected = json.loads((out / "manifest.json").read_text())["rejects_by_reason"]
     return {
-        "kind": kind,
+        "outage": kind,
         "sent": gone[-1][1] - gone[0][1],
-        "burst": burst,
-        "probes": gone[-1][1] - gone[0][1] - burst,
-        "full_rate_s": round(full_rate_after_s(back), 2),
-        "share_of_ten_s": round((ten_s_later - back[0][1]) / (10 * RATE), 3),
+        "first_10_s": burst,
+        "later": gone[-1][1] - gone[0][1] - burst,
+        "full_rate_after_s": full_rate_after_s(back),
+        "share_of_10_s_quota": (ten_s_later - back[0][1]) / (10 * RATE),
         "given_up": rejected.get("exhausted", 0) + rejected.get("refused", 0),
     }
 
 
 def main() -> None:
     """Measure one kind after the other."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("kinds", nargs="*", default=KINDS)
+    given = parser.parse_args()
     accounts = round((CALM_S + AFTER_S) * RATE * 100)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "ids.csv").write_text("account_id\n" + "".join(f"user_{number:08d}\n" for number in range(accounts)))
-        rows = [measure(kind, folder) for kind in sys.argv[1:] or KINDS]
-    print(
-        f"{'outage':>8} {'sent':>6} {'first 10 s':>11} {'later':>6} {'full rate after s':>18} {'of 10 s quota':>14} {'lost':>5}"
-    )
-    for row in rows:
-        print(
-            f"{row['kind']:>8} {row['sent']:>6} {row['burst']:>11} {row['probes']:>6} {row['full_rate_s']:>18}"
-            f" {row['share_of_ten_s']:>14.0%} {row['given_up']:>5}"
-        )
-    print(json.dumps({"benchmark": "outage", "outage_s": OUTAGE_S, "rate": RATE, "runs": rows}))
+        write_ids(folder / "ids.csv", accounts)
+        rows = [measure(kind, folder) for kind in given.kinds]
+    lost, slowest = sum(int(row["given_up"]) for row in rows), max(float(row["full_rate_after_s"]) for row in rows)
+    fewest, calm_s = min(int(row["later"]) for row in rows), OUTAGE_S - BURST_S
+    laws = [
+        f"accounts given up: {lost} (law: none)",
+        f"probes after the first 10 s: {fewest} in {calm_s:.0f} s (law: at least {calm_s / 5:.0f})",
+        f"full rate after {slowest:.1f} s (law: within 10)",
+    ]
+    report("outage", rows, laws=laws, outage_s=OUTAGE_S, rate=RATE)
 
 
 if __name__ == "__main__":

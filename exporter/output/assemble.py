@@ -58,7 +58,7 @@ def assemble(
     attributes = {column.attribute for column in columns}
     final: list[ShardFacts] = []
     same: list[tuple[Path, Path]] = []
-    with _later(run, shards, drop=drop_duplicates) as later:
+    with _later(run, shards, stop, drop=drop_duplicates) as later:
         first = 0
         for shard in shards:
             if stop and stop.is_set():
@@ -78,7 +78,9 @@ def assemble(
 
 
 @contextmanager
-def _later(run: Path, shards: Sequence[ShardFacts], *, drop: bool) -> Iterator[Later | None]:
+def _later(
+    run: Path, shards: Sequence[ShardFacts], stop: threading.Event | None, *, drop: bool
+) -> Iterator[Later | None]:
     """Find the accounts that are to go; the scratch files are gone with it."""
     if not drop or len(shards) <= 1:
         yield None
@@ -88,7 +90,7 @@ def _later(run: Path, shards: Sequence[ShardFacts], *, drop: bool) -> Iterator[L
     files.make_folder(scratch)
     try:
         later = Later(scratch, sum(map(asked, shards)))
-        later.find(_asked(run, shards))
+        later.find(_asked(run, shards, stop), stop)
         yield later
     finally:
         files.remove(scratch)
@@ -99,9 +101,11 @@ def asked(shard: ShardFacts) -> int:
     return shard.files[DATA].rows + sum(number for reason, number in shard.rejects.items() if reason not in NEVER_ASKED)
 
 
-def _asked(run: Path, shards: Sequence[ShardFacts]) -> Iterator[Array]:
+def _asked(run: Path, shards: Sequence[ShardFacts], stop: threading.Event | None) -> Iterator[Array]:
     """Give the asked accounts of each shard: those of its data, then those of its rejects."""
     for shard in shards:
+        if stop and stop.is_set():
+            return
         data = read(run / DATA / file_name(shard.number), [ACCOUNT]).column(ACCOUNT)
         rejects = _asked_rejects(read(run / REJECTS / file_name(shard.number), [ACCOUNT, "reason"])).column(ACCOUNT)
         yield pa.chunked_array([*data.chunks, *rejects.chunks], pa.string()).combine_chunks()

@@ -5,10 +5,11 @@ follows from them. Within a partition accounts themselves are compared, so two a
 
 More accounts than one partition may hold are spread over partition files, and a partition that is still too large is
 spread again by other bits; then each is settled on its own. The places found are kept in files as well, one for each
-range of places: many accounts may be duplicates. On disk this takes 12 bytes an account beside the account itself while
-partitions are settled, and 8 for each duplicate until the export is assembled.
+range of places: many accounts may be duplicates. On disk an account of 14 bytes takes some 19 until its partition is
+settled, and a duplicate 8 until the export is assembled (measured on 100 million ids: 1.9 GB).
 """
 
+import threading
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -42,13 +43,15 @@ class Later:
         self._partition_accounts = partition_accounts
         self._held: tuple[int, Array, memoryview] = (-1, pa.array([], pa.int64()), memoryview(b"").cast("q"))
 
-    def find(self, shards: Iterable[Array]) -> None:
-        """Find them in the accounts of each shard, in order: `accounts` in all.
+    def find(self, shards: Iterable[Array], stop: threading.Event | None = None) -> None:
+        """Find them in the accounts of each shard, in order: `accounts` in all. Once `stop` is set, no more are.
 
         Memory holds one shard's accounts and one partition. Raises MachineError.
         """
         with files.on_disk(self._folder):
             for places in self._settled(_placed(shards), self._accounts, self._folder / "partition", 0):
+                if stop and stop.is_set():
+                    return
                 self._keep(places)
                 memory.give_back()
 

@@ -4,6 +4,7 @@ import errno
 import os
 import pickle
 import random
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -236,6 +237,17 @@ def test_what_an_earlier_assembling_left_is_gone(tmp_path: Path, write_shards: W
     (tmp_path / STAGE / DATA / file_name(2)).write_bytes(b"stray")
     case.assemble(tmp_path, facts)
     assert sorted(path.name for path in (tmp_path / STAGE / DATA).iterdir()) == [file_name(0), file_name(1)]
+
+
+def test_once_stopped_no_more_is_read(tmp_path: Path, write_shards: Write) -> None:
+    """At a hundred million accounts a minute of work lies before the first shard is written: a signal ends it too."""
+    case = Case(["a", "b", "c"], {"a": {"a": "1"}}, 1, Layout(None, {}))
+    facts = case.stage(write_shards, tmp_path)
+    files.remove(tmp_path / DATA)
+    stop = threading.Event()
+    stop.set()
+    assert assemble(tmp_path, facts, [], drop_duplicates=True, stop=stop) == []
+    assert not (tmp_path / "duplicates").exists()
 
 
 def test_a_file_system_without_links_gets_copies(

@@ -1,7 +1,8 @@
 """Accounts that stand in more than one shard."""
 
 import random
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import accumulate
 from pathlib import Path
@@ -96,6 +97,19 @@ def test_what_fits_into_memory_is_not_written(tmp_path: Path) -> None:
     """As many accounts as one partition holds, none twice: not a file."""
     assert found(tmp_path, [["a", "b"], ["c"]], 3) == {}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_once_stopped_no_more_is_found(tmp_path: Path) -> None:
+    """Stopped while the accounts are read: the places of none are kept."""
+    stop = threading.Event()
+
+    def shards() -> Iterator[Array]:
+        yield pa.array(["a", "b", "c"])
+        stop.set()
+        yield pa.array(["a", "b", "c"])
+
+    Later(tmp_path, 6, 2).find(shards(), stop)
+    assert not list(tmp_path.glob("later-*"))
 
 
 def test_memory_is_bounded_by_what_a_partition_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
