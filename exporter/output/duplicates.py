@@ -5,8 +5,8 @@ follows from them. Within a partition accounts themselves are compared, so two a
 
 More accounts than one partition may hold are spread over partition files, and a partition that is still too large is
 spread again by other bits; then each is settled on its own. The places found are kept in files as well, one for each
-range of places: many accounts may be duplicates. On disk an account of 14 bytes takes some 19 until its partition is
-settled, and a duplicate 8 until the export is assembled (measured on 100 million ids: 1.9 GB).
+range of places: many accounts may be duplicates. On disk an account of 14 bytes takes some 20 until its partition is
+settled, and a duplicate 8 until the export is assembled (measured on 100 million ids: 2.0 GB).
 """
 
 import threading
