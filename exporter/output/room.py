@@ -7,8 +7,9 @@ from exporter.output.files import on_disk
 from exporter.output.shards import FOLDERS
 
 # Ten attributes of at most 50 bytes, compressed: 12 bytes a row where values repeat, some 150 where none does. Twice,
-# because a shard that gets another column or loses a duplicate is written anew beside the old one.
-ROW_BYTES = 2 * 150
+# because a shard that gets another column or loses a duplicate is written anew beside the old one. And 20 while accounts
+# that stand in several shards are looked for.
+ROW_BYTES = 2 * 150 + 20
 
 
 def shortage(out: Path, rows: int, shard_rows: int) -> str | None:
