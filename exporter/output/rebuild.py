@@ -40,6 +40,16 @@ class Known:
             rejected={name: self.rejected[name] for name in accounts if name in self.rejected},
         )
 
+    def only(self, accounts: Collection[str]) -> "Known":
+        """Keep what concerns these accounts alone."""
+        places = {account: self.places[account] for account in accounts if account in self.places}
+        return Known(
+            texts=self.texts.take(pa.array(list(places.values()), pa.int64())),
+            places={account: place for place, account in enumerate(places)},
+            unparsed={account: self.unparsed[account] for account in accounts if account in self.unparsed},
+            rejected={account: self.rejected[account] for account in accounts if account in self.rejected},
+        )
+
 
 def known(out: Path, number: int, columns: Sequence[Column]) -> Known:
     """Read one shard of an export. Raises MachineError."""
@@ -110,6 +120,13 @@ class Rebuilder:
         asked = set(batch.accounts)
         old = self._known[batch.shard].reply([name for name in whole.accounts if name not in asked])
         self._writer.add(whole, Reply(found={**old.found, **reply.found}, rejected={**old.rejected, **reply.rejected}))
+
+    async def put_aside(self, number: int) -> None:
+        """Keep of a shard, all of whose batches are begun, what the open ones need; the answers so far go to the disk."""
+        open_batches = [whole for (shard, _), whole in list(self._whole.items()) if shard == number]
+        if number in self._known:
+            self._known[number] = self._known[number].only({name for batch in open_batches for name in batch.accounts})
+        await self._writer.put_aside(number)
 
     async def commit(self, shard: Shard) -> None:
         """Write a shard whose batches are all in. Raises InputError when its ids are not those of the export."""

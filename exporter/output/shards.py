@@ -6,7 +6,7 @@ One write path for every shard, chunks combined first: the bytes are a function 
 import asyncio
 from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from exporter.flatten import Array, Attributes, Sighting, arrow_schema, texts, t
 from exporter.model import Batch, Mark, Rejection, Reply
 from exporter.output import files, memory
 from exporter.output.failpoints import reach
+from exporter.output.spill import Spill
 from exporter.schema import Layout
 
 ROW_GROUP_ROWS = 100_000
@@ -121,6 +122,23 @@ class _Answers:
     found: dict[int, _Part] = field(default_factory=dict)
     sighting: Sighting = field(default_factory=Sighting)
     rejected: list[tuple[int, str, Rejection]] = field(default_factory=list)
+    spill: Spill | None = None
+
+    def put_aside(self, folder: Path) -> Spill:
+        """Leave what is known so far to a spill; what comes later is kept beside it."""
+        self.spill = Spill(folder, [*self.found.items(), (None, self.rejected)])
+        self.found, self.rejected = {}, []
+        return self.spill
+
+    def take_back(self) -> None:
+        """Take in again what was put aside. Raises MachineError."""
+        things: Iterable[Any] = self.spill.take() if self.spill else ()
+        for seq, thing in things:
+            if seq is None:
+                self.rejected += thing
+            else:
+                self.found[seq] = thing
+        self.spill = None
 
 
 class ShardWriter:
@@ -161,6 +179,13 @@ class ShardWriter:
             answers.sighting.add(self._attributes.see(made.accounts))
             answers.found[batch.seq] = _Part(pa.array(accounts, pa.string()), made.columns, array("q", rows))
 
+    async def put_aside(self, number: int) -> None:
+        """Move what is known of a shard to the disk until it is complete. Raises MachineError."""
+        if answers := self._open.get(number):
+            spill = answers.put_aside(self._folder)
+            for work in spill.write, memory.give_back:
+                await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
     async def commit(self, shard: Shard) -> None:
         """Write a shard whose batches are all in. Raises MachineError."""
         answers = self._open.pop(shard.number, _Answers())
@@ -171,6 +196,7 @@ class ShardWriter:
         if self._failed:
             return  # the run is ending for it: after a failure nothing is recorded any more
         self._failed = True
+        answers.take_back()
         facts = self._written(shard, answers)
         reach("shard-written")
         self._on_durable(facts)
