@@ -74,6 +74,9 @@ class Reply:
 ON_SENT: ContextVar[Callable[[], None]] = ContextVar("on_sent")
 """Called by the client when the request of the running attempt leaves: before that the service cannot count it."""
 
+ON_TURN: ContextVar[Callable[[], None]] = ContextVar("on_turn")
+"""Called behind the limiter when the running attempt has its token: its batch stands in line no more."""
+
 Fetch = Callable[[Sequence[str]], Awaitable[Reply]]
 """Ask for some accounts (at most 100, all different). Raises AttemptError, and above the retries only final errors."""
 

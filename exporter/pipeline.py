@@ -1,6 +1,10 @@
 """Carry every batch from the ids to the sink, a bounded number at a time; commit a shard when its last batch is in.
 
-Meets neither the network nor a file format: it takes a Fetch, and declares the two-method Sink it needs.
+Meets neither the network nor a file format: it takes a Fetch, and declares the three-method Sink it needs.
+
+Latency costs no rate. A batch is begun when the line for a token is short, so that what is in flight follows from rate
+and latency by itself (rate x latency), and a repeated attempt never stands behind hundreds of new ones. A straggler idles
+nothing: where too many shards are open, one that waits for its last answers is put aside, out of memory, and a new one begun.
 """
 
 import asyncio
@@ -12,11 +16,14 @@ from typing import Protocol, TypeVar
 
 from exporter.batching import Shard
 from exporter.errors import ServiceRefusal
-from exporter.model import ANSWERS, Batch, Fetch, Reply
+from exporter.model import ANSWERS, ON_TURN, Batch, Fetch, Reply
 
 T = TypeVar("T")
 
 SAMPLE_ACCOUNTS = 1000  # enough to see that an app or a column is the wrong one
+WAITING_MAX = 4  # batches in line for their first token: enough that the limiter always has somebody to give it to
+ASIDE_MAX = 32  # shards put aside at a time: of the usual size ten minutes' work at 100 requests a second
+STRAGGLES_S = 1.0  # after its last batch was begun, a shard that is still open waits for stragglers
 DRAIN_S_MAX = 8.0  # for what is in flight when a run is stopped: with the last commit it ends within ten seconds
 
 
@@ -26,16 +33,21 @@ class Sink(Protocol):
     def add(self, batch: Batch, reply: Reply) -> None:
         """Take a batch's answers; batches come in any order."""
 
+    async def put_aside(self, number: int) -> None:
+        """Keep a shard's answers so far out of memory: the others may take long."""
+
     async def commit(self, shard: Shard) -> None:
         """Make a shard durable: all its batches are in."""
 
 
 @dataclass(slots=True)
 class _Pending:
-    """A shard whose batches are on their way."""
+    """A shard whose batches are on their way: `begun_at` says when the last of them was begun."""
 
     done: int = 0
     shard: Shard | None = None
+    begun_at: float = 0.0
+    is_aside: bool = False
 
     def complete(self) -> bool:
         return self.shard is not None and self.done == self.shard.batches
@@ -52,16 +64,19 @@ async def carry_all(  # noqa: PLR0913 - the joint of all parts
     on_reply: Callable[[Batch, Reply], None] = lambda _batch, _reply: None,
     is_hopeless: Callable[[], bool] = lambda: False,
     on_stop: Callable[[], None] = lambda: None,
+    straggles_s: float = STRAGGLES_S,
     drain_s_max: float = DRAIN_S_MAX,
 ) -> None:
     """Run until every shard is committed. The first final error cancels all and is raised as it is.
 
-    At most `in_flight_max` batches are asked at a time, of at most `shards_open_max` shards. `on_batch` sees the batches
-    in input order, `on_reply` as they are answered. Cancelled, it starts no new batch, waits for those in flight, at most
-    `drain_s_max` and not at all when that is hopeless (`on_stop` is told before), and commits the shards that they complete.
+    At most `in_flight_max` batches are asked at a time, of at most `shards_open_max` shards in memory and ASIDE_MAX others
+    whose stragglers are awaited; at most WAITING_MAX of them wait for their first token, which `in_turn` tells. `on_batch`
+    sees the batches in input order, `on_reply` as they are answered. Cancelled, it starts no new batch, waits for those in
+    flight, at most `drain_s_max` and not at all when that is hopeless (`on_stop` is told before), and commits the shards
+    that they complete.
     """
-    slots, shards = asyncio.Semaphore(in_flight_max), asyncio.Semaphore(shards_open_max)
-    carrier = _Carrier(events, fetch, sink, on_batch, on_reply, slots, shards)
+    slots, line = asyncio.Semaphore(in_flight_max), asyncio.Semaphore(WAITING_MAX)
+    carrier = _Carrier(events, fetch, sink, on_batch, on_reply, slots, line, _Room(sink, shards_open_max, straggles_s))
     work = asyncio.create_task(carrier.carry_each(), name="carry")
     try:
         await asyncio.shield(work)
@@ -73,6 +88,87 @@ async def carry_all(  # noqa: PLR0913 - the joint of all parts
 
 
 @dataclass(slots=True)
+class _Place:
+    """A batch's place in the line, which it leaves once."""
+
+    line: asyncio.Semaphore | None
+
+    def leave(self) -> None:
+        if self.line:
+            self.line.release()
+            self.line = None
+
+
+def in_turn(fetch: Fetch) -> Fetch:
+    """Wrap a fetch so that a batch leaves the line with its first request. Stands behind the limiter."""
+
+    async def fetch_in_turn(accounts: Sequence[str]) -> Reply:
+        if on_turn := ON_TURN.get(None):
+            on_turn()
+        return await fetch(accounts)
+
+    return fetch_in_turn
+
+
+@dataclass(slots=True)
+class _Room:
+    """The shards that are open: those in memory, at most `open_max`, and those put aside."""
+
+    sink: Sink
+    open_max: int
+    straggles_s: float
+    pending: dict[int, _Pending] = field(default_factory=dict)
+    open: int = 0
+    aside: int = 0
+    committed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def begin(self, number: int) -> None:
+        """Begin a shard, once there is room for it."""
+        while self.open >= self.open_max:
+            straggling = self._straggling()
+            if straggling is not None:
+                await self._put_aside(straggling)
+                continue
+            self.committed.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.straggles_s):
+                    await self.committed.wait()
+        self.open += 1
+        self.pending[number] = _Pending()
+
+    def begun(self, shard: Shard) -> None:
+        """Take note that all batches of a shard are begun."""
+        self.pending[shard.number].shard = shard
+        self.pending[shard.number].begun_at = asyncio.get_running_loop().time()
+
+    async def commit_if_complete(self, number: int) -> None:
+        """Commit a shard whose batches are all in: whoever comes last finds it so, and takes it out; nobody else does."""
+        pending = self.pending.get(number)
+        if pending is None or not pending.complete() or pending.shard is None:
+            return
+        del self.pending[number]
+        await self.sink.commit(pending.shard)
+        self.open -= not pending.is_aside
+        self.aside -= pending.is_aside
+        self.committed.set()
+
+    def _straggling(self) -> int | None:
+        """Tell which shard to put aside: of those in memory the oldest, if it should long have been complete."""
+        in_memory = ((number, pending) for number, pending in self.pending.items() if not pending.is_aside)
+        number, oldest = next(in_memory, (None, None))
+        if oldest is None or oldest.shard is None or self.aside >= ASIDE_MAX:
+            return None
+        age_s = asyncio.get_running_loop().time() - oldest.begun_at
+        return number if age_s >= self.straggles_s else None
+
+    async def _put_aside(self, number: int) -> None:
+        self.pending[number].is_aside = True
+        self.aside += 1
+        await self.sink.put_aside(number)
+        self.open -= 1
+
+
+@dataclass(slots=True)
 class _Carrier:
     events: AsyncIterator[Batch | Shard]
     fetch: Fetch
@@ -80,8 +176,8 @@ class _Carrier:
     on_batch: Callable[[Batch], None]
     on_reply: Callable[[Batch, Reply], None]
     slots: asyncio.Semaphore
-    shards: asyncio.Semaphore
-    pending: dict[int, _Pending] = field(default_factory=dict)
+    line: asyncio.Semaphore
+    room: _Room
     feeder: asyncio.Task[None] | None = None
 
     async def carry_each(self) -> None:
@@ -99,32 +195,29 @@ class _Carrier:
     async def _feed(self, group: asyncio.TaskGroup) -> None:
         async for event in self.events:
             number = event.shard if isinstance(event, Batch) else event.number
-            if number not in self.pending:
-                await self.shards.acquire()
-                self.pending[number] = _Pending()
+            if number not in self.room.pending:
+                await self.room.begin(number)
             if isinstance(event, Batch):
                 await self.slots.acquire()
+                await self.line.acquire()
                 self.on_batch(event)
                 group.create_task(self._carry(event), name=f"shard {event.shard} batch {event.seq}")
             else:
-                self.pending[number].shard = event
-                group.create_task(self._commit_if_complete(number), name=f"shard {number}")
+                self.room.begun(event)
+                group.create_task(self.room.commit_if_complete(number), name=f"shard {number}")
 
     async def _carry(self, batch: Batch) -> None:
+        place = _Place(self.line)
+        ON_TURN.set(place.leave)
         try:
             reply = await self.fetch(batch.accounts)
         finally:
+            place.leave()
             self.slots.release()
         self.on_reply(batch, reply)
         self.sink.add(batch, reply)
-        self.pending[batch.shard].done += 1
-        await self._commit_if_complete(batch.shard)
-
-    async def _commit_if_complete(self, number: int) -> None:
-        # Whoever comes last finds it complete, and takes it out: nobody else commits it.
-        if number in self.pending and self.pending[number].complete() and (shard := self.pending.pop(number).shard):
-            await self.sink.commit(shard)
-            self.shards.release()
+        self.room.pending[batch.shard].done += 1
+        await self.room.commit_if_complete(batch.shard)
 
 
 async def drained(work: asyncio.Task[None], seconds: float) -> None:

@@ -25,7 +25,7 @@ from exporter.output.left import Left
 from exporter.output.manifest import Manifest
 from exporter.output.room import shortage
 from exporter.output.shards import ShardFacts, ShardWriter
-from exporter.pipeline import KnownCheck, Sink, carry_all, judge_absent, read_ahead
+from exporter.pipeline import KnownCheck, Sink, carry_all, in_turn, judge_absent, read_ahead
 from exporter.progress import counted
 from exporter.retry import Apart, Breaker, Gate, Policy, held, hold, leading, retrying
 from exporter.schema import Column, Layout
@@ -156,7 +156,7 @@ class Run:
                 raise asyncio.CancelledError  # whoever waits to be sent is not
             only_probes()
 
-        paced = limited(held(counted(call, progress, clock), check), self._limiter, check)
+        paced = limited(held(in_turn(counted(call, progress, clock)), check), self._limiter, check)
         first_alone = leading(
             paced,
             clock=clock,

@@ -18,7 +18,18 @@ from hypothesis import strategies as st
 from exporter.batching import Shard
 from exporter.errors import ExporterError, InputError, MachineError, ServiceRefusal
 from exporter.model import ANSWERS, Batch, Reason, Rejection, Reply
-from exporter.pipeline import SAMPLE_ACCOUNTS, KnownCheck, carry_all, first_of, judge_absent, read_ahead
+from exporter.pipeline import (
+    ASIDE_MAX,
+    SAMPLE_ACCOUNTS,
+    STRAGGLES_S,
+    WAITING_MAX,
+    KnownCheck,
+    carry_all,
+    first_of,
+    in_turn,
+    judge_absent,
+    read_ahead,
+)
 
 Event = Batch | Shard
 
@@ -48,6 +59,7 @@ class World:
     replied: list[str] = field(default_factory=list)
     added: list[str] = field(default_factory=list)
     committed: list[tuple[int, int]] = field(default_factory=list)
+    put: list[int] = field(default_factory=list)
     cancelled: int = 0
     under_way: int = 0
     under_way_most: int = 0
@@ -64,10 +76,11 @@ class World:
         self._fail("end")
 
     async def fetch(self, accounts: Sequence[str]) -> Reply:
-        """Find every account."""
+        """Find every account; nobody waits for a token."""
+        return await in_turn(self._fetch)(accounts)
+
+    async def _fetch(self, accounts: Sequence[str]) -> Reply:
         self.asked.append(accounts[0])
-        self.open.add(int(accounts[0].partition("/")[0]))
-        self.open_most = max(self.open_most, len(self.open))
         self.under_way += 1
         self.under_way_most = max(self.under_way_most, self.under_way)
         try:
@@ -83,6 +96,13 @@ class World:
         self._fail(("add", batch.accounts[0]))
         self.added.append(batch.accounts[0])
 
+    async def put_aside(self, number: int) -> None:
+        """Put a shard aside."""
+        await self._take_a_while(self.pause())
+        self._fail(("put aside", number))
+        self.put.append(number)
+        self.open.discard(number)
+
     async def commit(self, shard: Shard) -> None:
         """Make a shard durable."""
         await self._take_a_while(self.pause())
@@ -93,6 +113,8 @@ class World:
     def on_batch(self, batch: Batch) -> None:
         """See a batch before it is asked."""
         self._fail(("on_batch", batch.accounts[0]))
+        self.open.add(batch.shard)
+        self.open_most = max(self.open_most, len(self.open))
         self.seen.append(batch)
 
     def on_reply(self, batch: Batch, reply: Reply) -> None:
@@ -101,7 +123,9 @@ class World:
         self._fail(("on_reply", batch.accounts[0]))
         self.replied.append(batch.accounts[0])
 
-    async def carry(self, *, in_flight_max: int = 3, shards_open_max: int = 2) -> None:
+    async def carry(
+        self, *, in_flight_max: int = 3, shards_open_max: int = 2, straggles_s: float = STRAGGLES_S
+    ) -> None:
         """Carry all of it; leave nothing under way."""
         before = asyncio.all_tasks()
         try:
@@ -113,6 +137,7 @@ class World:
                 shards_open_max=shards_open_max,
                 on_batch=self.on_batch,
                 on_reply=self.on_reply,
+                straggles_s=straggles_s,
             )
         finally:
             assert asyncio.all_tasks() == before, "nothing is left under way"
@@ -143,6 +168,7 @@ def run(job: Coroutine[Any, Any, None]) -> None:
 
 
 SHARDS = st.lists(st.integers(0, 6), max_size=7)
+STRAGGLES = st.sampled_from([0.0, STRAGGLES_S])
 
 
 def world_of(shards: Sequence[int], seed: int) -> World:
@@ -151,11 +177,13 @@ def world_of(shards: Sequence[int], seed: int) -> World:
     return World(events_of(shards), pause=pause, read_pause=pause)
 
 
-@given(SHARDS, st.integers(), st.integers(1, 8), st.integers(1, 4))
-def test_every_batch_is_carried_once(shards: list[int], seed: int, in_flight: int, shards_open: int) -> None:
+@given(SHARDS, st.integers(), st.integers(1, 8), st.integers(1, 4), STRAGGLES)
+def test_every_batch_is_carried_once(
+    shards: list[int], seed: int, in_flight: int, shards_open: int, straggles_s: float
+) -> None:
     """Whatever the order of answers, each batch is asked and added once; each shard committed once, when all are in."""
     world = world_of(shards, seed)
-    run(world.carry(in_flight_max=in_flight, shards_open_max=shards_open))
+    run(world.carry(in_flight_max=in_flight, shards_open_max=shards_open, straggles_s=straggles_s))
     batches = [event for event in world.events if isinstance(event, Batch)]
     names = sorted(batch.accounts[0] for batch in batches)
     assert sorted(world.asked) == sorted(world.replied) == sorted(world.added) == names
@@ -163,11 +191,12 @@ def test_every_batch_is_carried_once(shards: list[int], seed: int, in_flight: in
     assert world.seen == batches
 
 
-@given(SHARDS, st.integers(), st.integers(1, 8), st.integers(1, 4))
-def test_the_bounds_hold(shards: list[int], seed: int, in_flight: int, shards_open: int) -> None:
-    """Never more batches under way, nor shards begun and not committed, than allowed."""
+@given(SHARDS, st.integers(), st.integers(1, 8), st.integers(1, 4), STRAGGLES)
+def test_the_bounds_hold(shards: list[int], seed: int, in_flight: int, shards_open: int, straggles_s: float) -> None:
+    """Never more batches under way, nor shards begun and neither committed nor put aside, than allowed."""
     world = world_of(shards, seed)
-    run(world.carry(in_flight_max=in_flight, shards_open_max=shards_open))
+    run(world.carry(in_flight_max=in_flight, shards_open_max=shards_open, straggles_s=straggles_s))
+    assert len(set(world.put)) == len(world.put)
     assert world.under_way_most <= in_flight
     assert world.open_most <= shards_open
 
@@ -192,7 +221,9 @@ def test_the_input_waits_for_the_service() -> None:
             await answered.wait()
             return await world.fetch(accounts)
 
-        carrying = asyncio.create_task(carry_all(world.source(), fetch, world, in_flight_max=5, shards_open_max=2))
+        carrying = asyncio.create_task(
+            carry_all(world.source(), in_turn(fetch), world, in_flight_max=5, shards_open_max=2)
+        )
         for _ in range(500):
             await asyncio.sleep(0)
         assert world.read == 6
@@ -201,6 +232,121 @@ def test_the_input_waits_for_the_service() -> None:
 
     run(go())
     assert world.committed == [(0, 100)]
+
+
+def test_few_stand_in_line_for_their_first_token() -> None:
+    """While no token is given, few batches are begun; each token lets one more begin, a repeated attempt's none."""
+    world = World(events_of([40]))
+
+    async def go() -> None:
+        tokens, begun = asyncio.Semaphore(0), 0
+
+        async def fetch(accounts: Sequence[str]) -> Reply:
+            nonlocal begun
+            begun += 1
+            for _ in range(2):
+                await tokens.acquire()
+                reply = await in_turn(world.fetch)(accounts)
+            return reply
+
+        carrying = asyncio.create_task(carry_all(world.source(), fetch, world, in_flight_max=40, shards_open_max=2))
+        for taken in range(5):
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert begun == WAITING_MAX + taken
+            tokens.release()
+        for _ in range(75):
+            tokens.release()
+        await carrying
+
+    run(go())
+    assert world.committed == [(0, 40)]
+
+
+def test_who_never_gets_a_token_leaves_the_line() -> None:
+    """Batches that are settled without a request, as in a retry, keep nobody from beginning."""
+    world = World(events_of([40]))
+
+    async def settled(accounts: Sequence[str]) -> Reply:
+        return Reply(found={accounts[0]: {}})
+
+    run(carry_all(world.source(), settled, world, in_flight_max=8, shards_open_max=2))
+    assert world.committed == [(0, 40)]
+
+
+def stragglers_of(number: int) -> set[str]:
+    return {f"{shard}/1" for shard in range(number)}
+
+
+@pytest.mark.parametrize("straggling", [1, 5, ASIDE_MAX])
+def test_stragglers_keep_nobody_waiting(straggling: int) -> None:
+    """While one batch of each of many shards has no answer, all the others are asked and the other shards committed."""
+    world = World(events_of([4] * (straggling + 9)))
+
+    async def go() -> None:
+        answered = asyncio.Event()
+
+        async def fetch(accounts: Sequence[str]) -> Reply:
+            if accounts[0] in stragglers_of(straggling):
+                await in_turn(answered_later)(accounts)
+            return await world.fetch(accounts)
+
+        async def answered_later(_accounts: Sequence[str]) -> Reply:
+            await answered.wait()
+            return Reply()
+
+        carrying = asyncio.create_task(
+            carry_all(world.source(), fetch, world, in_flight_max=100, shards_open_max=2, straggles_s=0.0)
+        )
+        await until(lambda: len(world.committed) == 9)
+        assert {*range(straggling - 1)} <= {*world.put}  # one has room in memory
+        assert len(world.added) == 4 * len(world.committed) + 3 * straggling
+        answered.set()
+        await carrying
+
+    run(go())
+    assert sorted(world.committed) == [(number, 4) for number in range(straggling + 9)]
+
+
+def test_no_more_is_put_aside_than_allowed() -> None:
+    """Where every shard has its straggler, the input waits once so many shards are aside, and goes on as they are complete."""
+    world = World(events_of([2] * (ASIDE_MAX + 20)))
+
+    async def go() -> None:
+        answered = asyncio.Semaphore(0)
+
+        async def fetch(accounts: Sequence[str]) -> Reply:
+            if accounts[0].endswith("/1"):
+                await in_turn(answered_later)(accounts)
+            return await world.fetch(accounts)
+
+        async def answered_later(_accounts: Sequence[str]) -> Reply:
+            await answered.acquire()
+            return Reply()
+
+        carrying = asyncio.create_task(
+            carry_all(world.source(), fetch, world, in_flight_max=100, shards_open_max=2, straggles_s=0.0)
+        )
+        for settled in range(18):
+            await until(lambda settled=settled: len(world.added) == ASIDE_MAX + 2 + 2 * settled)  # type: ignore[misc] # a default
+            for _ in range(50):
+                await asyncio.sleep(0)
+            assert len(world.added) == ASIDE_MAX + 2 + 2 * settled
+            assert len(world.put) == ASIDE_MAX + settled
+            answered.release()
+        for _ in range(ASIDE_MAX + 20):
+            answered.release()
+        await carrying
+
+    run(go())
+    assert len(world.committed) == ASIDE_MAX + 20
+
+
+def test_a_shard_that_is_only_busy_is_not_put_aside() -> None:
+    """A shard begun a moment ago waits for its answers in memory: the disk is for stragglers."""
+    world = World(events_of([6] * 10), pause=lambda: 20)
+    run(world.carry(in_flight_max=6, shards_open_max=2))
+    assert not world.put
 
 
 def test_a_shard_without_batches_is_committed() -> None:
