@@ -27,7 +27,7 @@ from exporter.output.room import shortage
 from exporter.output.shards import ShardFacts, ShardWriter
 from exporter.pipeline import KnownCheck, Sink, carry_all, in_turn, judge_absent, read_ahead
 from exporter.progress import counted
-from exporter.retry import Apart, Breaker, Gate, Policy, held, hold, leading, retrying
+from exporter.retry import Apart, Breaker, Gate, Patience, Policy, held, hold, leading, patient, retrying
 from exporter.schema import Column, Layout
 from exporter.source import Source
 
@@ -156,7 +156,8 @@ class Run:
                 raise asyncio.CancelledError  # whoever waits to be sent is not
             only_probes()
 
-        paced = limited(held(in_turn(counted(call, progress, clock)), check), self._limiter, check)
+        asked = counted(patient(call, Patience(), clock), progress, clock)
+        paced = limited(held(in_turn(asked), check), self._limiter, check)
         first_alone = leading(
             paced,
             clock=clock,

@@ -10,6 +10,7 @@ from exporter.model import Fetch, Reason, Rejection, Reply
 from exporter.retry.apart import Apart
 from exporter.retry.attempt import attempt
 from exporter.retry.gate import Gate, Held
+from exporter.retry.patience import HASTY, HASTY_ATTEMPTS
 from exporter.retry.policy import Policy, Step, Tried, delay_s, next_step
 
 
@@ -87,10 +88,13 @@ class _Retrying:
         while True:
             await self.gate.passed(tried.piece)
             outages = self.gate.breaker.outages
+            hasty = HASTY.set(tried.whole and tried.attempts in HASTY_ATTEMPTS)
             try:
                 outcome = await attempt(self.fetch, tried.piece)
             except Held:
                 continue
+            finally:
+                HASTY.reset(hasty)
             self.gate.learn(tried.piece, outcome, whole=tried.whole)
             if isinstance(outcome, Reply) or outcome.verdict is not Verdict.RETRY:
                 return outcome

@@ -14,8 +14,21 @@ from hypothesis import strategies as st
 
 from exporter.errors import AttemptError, ServiceRefusal, ServiceUnreachable, Verdict
 from exporter.model import Fetch, Reason, Rejection, Reply
-from exporter.retry import Breaker, Gate, Policy, Tried, calls_max, delay_s, leading, probes_max, retrying
+from exporter.retry import (
+    Breaker,
+    Gate,
+    Patience,
+    Policy,
+    Tried,
+    calls_max,
+    delay_s,
+    leading,
+    patient,
+    probes_max,
+    retrying,
+)
 from exporter.retry.gate import PROBING
+from exporter.retry.patience import HASTY
 
 POLICY = Policy()
 MISSING = Rejection(Reason.MISSING)
@@ -491,6 +504,95 @@ def test_a_batch_that_nobody_answers_is_an_outage(number: int, make: Callable[[]
     with pytest.raises(ServiceUnreachable, match="for 60 min; the same command goes on from here"):
         service.settle(names(number))
     assert service.told[0] == f"Paused: the service is out of reach and is asked again every few seconds. {make()}"
+
+
+# ---- how long a repeated call is waited for
+
+
+@given(st.lists(st.floats(0.0, 5.0), max_size=150), st.floats(0.0, 2.0))
+def test_a_hasty_call_has_three_times_what_answers_take(took_s: list[float], wait_s_min: float) -> None:
+    """Of the last hundred answers the slowest counts; until there are so many, a hasty call waits like any other."""
+    patience = Patience(wait_s_min)
+    for seconds in took_s:
+        patience.hear(seconds)
+    expected = max(wait_s_min, 3 * max(took_s[-100:])) if len(took_s) >= 100 else None
+    assert patience.wait_s() == expected
+
+
+@pytest.mark.parametrize(
+    ("accounts", "hasty"), [(1, [False, True, True, *[False] * 5]), (2, [False, True, True, *[False] * 21])]
+)
+def test_the_second_and_the_third_call_of_a_whole_batch_are_hasty(accounts: int, hasty: list[bool]) -> None:
+    """The first, the five that are left, and those of its pieces have the whole timeout; so have probes."""
+    seen: list[bool] = []
+
+    def watching(_accounts: Sequence[str]) -> AttemptError:
+        seen.append(HASTY.get())
+        return timeout()
+
+    def watching_probes(accounts: Sequence[str]) -> Reply:
+        assert not HASTY.get()
+        return answer(accounts)
+
+    Service(watching, there=watching_probes).settle(names(accounts))
+    assert seen == hasty
+
+
+def test_a_hasty_call_that_hangs_is_given_up_as_a_failed_attempt() -> None:
+    """It is cancelled and told; a call that is not hasty, or meets a service not yet known, is waited for."""
+    patience, hung, cancelled = Patience(wait_s_min=0.0), asyncio.Event(), []
+
+    async def hanging(accounts: Sequence[str]) -> Reply:
+        try:
+            await hung.wait()
+        except asyncio.CancelledError:
+            cancelled.append(accounts)
+            raise
+        return answer(accounts)
+
+    async def go() -> None:
+        fetch = patient(hanging, patience, lambda: 0.0)
+
+        async def ask(name: str, *, hasty: bool) -> Reply:
+            HASTY.set(hasty)
+            return await fetch([name])
+
+        unknown = asyncio.create_task(ask("unknown", hasty=True))
+        await asyncio.sleep(0)
+        for _ in range(100):
+            patience.hear(0.0)
+        calm = asyncio.create_task(ask("calm", hasty=False))
+        with pytest.raises(AttemptError, match="no complete answer came within 0 s") as caught:
+            await ask("hasty", hasty=True)
+        assert (caught.value.verdict, caught.value.code, cancelled) == (Verdict.RETRY, None, [["hasty"]])
+        hung.set()
+        assert [list((await task).found) for task in (unknown, calm)] == [["unknown"], ["calm"]]
+
+    asyncio.run(go())
+
+
+def test_what_an_answer_takes_is_heard() -> None:
+    """Answers teach what is usual, failures do not."""
+    patience, clock, failing = Patience(wait_s_min=0.0), iter(range(10_000)), [False]
+
+    async def fetch(accounts: Sequence[str]) -> Reply:
+        if failing[0]:
+            raise timeout()
+        return answer(accounts)
+
+    async def go() -> None:
+        ask = patient(fetch, patience, lambda: float(next(clock)))
+        for _ in range(99):
+            await ask(["a"])
+        failing[0] = True
+        with pytest.raises(AttemptError):
+            await ask(["a"])
+        assert patience.wait_s() is None
+        failing[0] = False
+        await ask(["a"])
+        assert patience.wait_s() == 3.0
+
+    asyncio.run(go())
 
 
 # ---- the first answer of a run
