@@ -16,12 +16,12 @@ from exporter.output.files import on_disk
 class Spill:
     """Some things, in memory until `write`; `take` gives them back from wherever they are, once, in order.
 
-    One by one, so that no other thread has to wait for all of them.
+    They are written, freed and read one by one, so that no other thread has to wait for all of them.
     """
 
     def __init__(self, folder: Path, things: Sequence[object]) -> None:
         self._folder = folder
-        self._things = things
+        self._things = list(things)
         self._number = len(things)
         self._file: IO[bytes] | None = None
 
@@ -36,7 +36,9 @@ class Spill:
             except BaseException:
                 file.close()
                 raise
-        self._file, self._things = file, ()
+        self._file = file
+        while self._things:
+            self._things.pop()
 
     def take(self) -> Iterator[object]:
         """Give the things back. Raises MachineError."""
