@@ -36,6 +36,7 @@ class Weather:
     again_share      share of requests answered with 91000
     hang_share       share of requests never answered
     straggler        the request of this number (from 1) takes straggler_s
+    poison           accounts for which no request is ever answered
     """
 
     rate: int = 0
@@ -46,6 +47,7 @@ class Weather:
     hang_share: float = 0.0
     straggler: int = 0
     straggler_s: float = 0.0
+    poison: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -116,10 +118,11 @@ class Service:
         if draw < weather.again_share:
             facts.again += 1
             return _refusal(91000, "internal service error")
-        if draw > 1 - weather.hang_share:
+        accounts = orjson.loads(body)["To_Account"]
+        if draw > 1 - weather.hang_share or not set(weather.poison).isdisjoint(accounts):
             facts.hung += 1
             return None
-        return self.found(orjson.loads(body)["To_Account"])
+        return self.found(accounts)
 
     def found(self, accounts: list[str]) -> bytes:
         """The answer in which all of the accounts are known."""
