@@ -95,7 +95,8 @@ class Run:
                     self._layered(self._client.fetch),
                     sink,
                     in_flight_max=settings.in_flight,
-                    shards_open_max=2 + math.ceil(settings.in_flight * BATCH_ACCOUNTS_MAX / settings.shard_rows),
+                    # What is in flight, and what completes before it; stragglers are put aside.
+                    shards_open_max=1 + math.ceil(settings.in_flight * BATCH_ACCOUNTS_MAX / settings.shard_rows),
                     on_batch=check.start if check else lambda _batch: None,
                     on_reply=replied,
                     is_hopeless=lambda: self._breaker.is_open,

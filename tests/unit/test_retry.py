@@ -538,6 +538,16 @@ def test_the_second_and_the_third_call_of_a_whole_batch_are_hasty(accounts: int,
     assert seen == hasty
 
 
+def test_haste_ends_with_the_call() -> None:
+    """What else the same task asks for, a probe or another piece, is not hasty."""
+
+    async def go() -> bool:
+        await Service(first([timeout()])).fetching()(names(2))
+        return HASTY.get()
+
+    assert not asyncio.run(go())
+
+
 def test_a_hasty_call_that_hangs_is_given_up_as_a_failed_attempt() -> None:
     """It is cancelled and told; a call that is not hasty, or meets a service not yet known, is waited for."""
     patience, hung, cancelled = Patience(wait_s_min=0.0), asyncio.Event(), []
