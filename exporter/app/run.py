@@ -26,7 +26,7 @@ from exporter.output.left import Left
 from exporter.output.manifest import Manifest
 from exporter.output.room import shortage
 from exporter.output.shards import ShardFacts, ShardWriter
-from exporter.pipeline import KnownCheck, Sink, carry_all, in_turn, judge_absent, read_ahead
+from exporter.pipeline import WAITING_MAX, KnownCheck, Sink, carry_all, in_turn, judge_absent, read_ahead
 from exporter.progress import counted
 from exporter.retry import Apart, Breaker, Gate, Patience, Policy, held, hold, leading, patient, retrying
 from exporter.schema import Column, Layout
@@ -34,6 +34,7 @@ from exporter.source import Source
 
 Wrap = Callable[[ShardWriter], Sink]
 
+LINE_S = 0.05  # of tokens that the batches in line wait for; a repeated attempt stands behind no more
 UNREACHABLE_S_MAX = 30.0  # before the first answer of a run
 
 
@@ -95,6 +96,7 @@ class Run:
                     self._layered(self._client.fetch),
                     sink,
                     in_flight_max=settings.in_flight,
+                    waiting_max=max(WAITING_MAX, math.ceil(settings.rate * LINE_S)),
                     # What is in flight, and what completes before it; stragglers are put aside.
                     shards_open_max=1 + math.ceil(settings.in_flight * BATCH_ACCOUNTS_MAX / settings.shard_rows),
                     on_batch=check.start if check else lambda _batch: None,

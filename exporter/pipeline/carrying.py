@@ -26,6 +26,7 @@ async def carry_all(  # noqa: PLR0913 - the joint of all parts
     *,
     in_flight_max: int,
     shards_open_max: int,
+    waiting_max: int = WAITING_MAX,
     on_batch: Callable[[Batch], None] = lambda _batch: None,
     on_reply: Callable[[Batch, Reply], None] = lambda _batch, _reply: None,
     is_hopeless: Callable[[], bool] = lambda: False,
@@ -36,12 +37,12 @@ async def carry_all(  # noqa: PLR0913 - the joint of all parts
     """Run until every shard is committed. The first final error cancels all and is raised as it is.
 
     At most `in_flight_max` batches are asked at a time, of at most `shards_open_max` shards in memory and ASIDE_MAX others
-    whose stragglers are awaited; at most WAITING_MAX of them wait for their first token, which `in_turn` tells. `on_batch`
+    whose stragglers are awaited; at most `waiting_max` of them wait for their first token, which `in_turn` tells. `on_batch`
     sees the batches in input order, `on_reply` as they are answered. Cancelled, it starts no new batch, waits for those in
     flight, at most `drain_s_max` and not at all when that is hopeless (`on_stop` is told before), and commits the shards
     that they complete.
     """
-    slots, line = asyncio.Semaphore(in_flight_max), asyncio.Semaphore(WAITING_MAX)
+    slots, line = asyncio.Semaphore(in_flight_max), asyncio.Semaphore(waiting_max)
     carrier = _Carrier(events, fetch, sink, on_batch, on_reply, slots, line, Room(sink, shards_open_max, straggles_s))
     work = asyncio.create_task(carrier.carry_each(), name="carry")
     try:

@@ -45,16 +45,19 @@ def patient(fetch: Fetch, patience: Patience, clock: Callable[[], float]) -> Fet
     """Wrap a fetch so that a hasty attempt is given up soon. Stands behind the limiter: waiting for a token is no hang."""
 
     async def fetch_in_time(accounts: Sequence[str]) -> Reply:
-        wait_s = patience.wait_s() if HASTY.get() else None
         began = clock()
-        try:
-            async with asyncio.timeout(wait_s):
-                reply = await fetch(accounts)
-        except TimeoutError:
-            words = f"no complete answer came within {wait_s:.3g} s, where others took at most a third of that"
-        else:
-            patience.hear(clock() - began)
-            return reply
-        raise AttemptError(words, verdict=Verdict.RETRY)
+        wait_s = patience.wait_s() if HASTY.get() else None
+        reply = await (fetch(accounts) if wait_s is None else _within(wait_s, fetch, accounts))
+        patience.hear(clock() - began)
+        return reply
 
     return fetch_in_time
+
+
+async def _within(wait_s: float, fetch: Fetch, accounts: Sequence[str]) -> Reply:
+    try:
+        async with asyncio.timeout(wait_s):
+            return await fetch(accounts)
+    except TimeoutError:
+        words = f"no complete answer came within {wait_s:.3g} s, where others took at most a third of that"
+    raise AttemptError(words, verdict=Verdict.RETRY)

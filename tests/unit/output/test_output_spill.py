@@ -27,14 +27,19 @@ THINGS = [(1, "a"), (None, [("row", Rejection(Reason.REFUSED, 40005, "nein"))]),
 
 def reply_of(batch: Batch) -> Reply:
     """Reject every fifth account; the others have attributes that depend on who they are."""
-    reply = Reply()
-    for name in batch.accounts:
-        number = int(name.split()[1])
-        if number % 5:
-            reply.found[name] = {"n": str(number), f"only {number % 3}": None if number % 2 else "x"}
-        else:
-            reply.rejected[name] = Rejection(Reason.UNKNOWN_ACCOUNT, 40004, f"who is {number}?")
-    return reply
+    numbers = {name: int(name.split()[1]) for name in batch.accounts}
+    return Reply(
+        found={
+            name: {"n": str(number), f"only {number % 3}": None if number % 2 else "x"}
+            for name, number in numbers.items()
+            if number % 5
+        },
+        rejected={
+            name: Rejection(Reason.UNKNOWN_ACCOUNT, 40004, f"who is {number}?")
+            for name, number in numbers.items()
+            if not number % 5
+        },
+    )
 
 
 def planned() -> tuple[list[Batch], Shard]:
