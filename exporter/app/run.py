@@ -4,7 +4,6 @@ It goes on with what is `left` of an earlier start: those shards are neither rea
 """
 
 import asyncio
-import gc
 import math
 import random
 import threading
@@ -86,8 +85,6 @@ class Run:
             if check:
                 check.reply(batch, reply)
 
-        # What start-up made stays: a full collection that looked through it would stop the loop for 25 ms.
-        gc.freeze()
         with ThreadPoolExecutor(1, "write") as thread:
             sink = wrap(ShardWriter(self._place.run, attributes, self._layout, thread=thread, on_durable=self._durable))
             async with aclosing(read_ahead(self._planned())) as events:

