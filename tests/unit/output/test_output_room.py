@@ -30,7 +30,7 @@ def test_a_small_disk_is_told_with_both_figures(small_disk: Path) -> None:
     """How much is free, how much may be needed, and what happens otherwise."""
     sentence = shortage(small_disk, 10_000_000, 200_000)
     assert sentence is not None
-    assert sentence.startswith(f"{small_disk} has 1.0 MB free, and 10,000,000 rows may need 3.0 GB until")
+    assert sentence.startswith(f"{small_disk} has 1.0 MB free, and 10,000,000 rows may need 3.2 GB until")
     assert "ends with exit 5, and goes on once there is room" in sentence
 
 
