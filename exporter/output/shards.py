@@ -22,7 +22,7 @@ from exporter.model import Batch, Mark, Rejection, Reply
 from exporter.output import files, memory
 from exporter.output.failpoints import reach
 from exporter.output.spill import Spill
-from exporter.schema import Layout
+from exporter.schema import ACCOUNT, Layout
 
 ROW_GROUP_ROWS = 100_000
 DATA, REJECTS, BAD = "data", "rejects", "bad_values"
@@ -101,6 +101,8 @@ def write_table(path: Path, table: pa.Table) -> FileFacts:
             pa.PythonFile(draft, mode="w"),  # type: ignore[arg-type] # a draft is as much of a file as it takes
             compression="zstd",
             row_group_size=ROW_GROUP_ROWS,
+            # No account repeats: a dictionary of them costs a seventh of the time, and a tenth of the bytes.
+            use_dictionary=[name for name in table.column_names if name != ACCOUNT],  # type: ignore[arg-type] # or names
             write_page_checksum=True,
         )
     return FileFacts(table.num_rows, draft.bytes, draft.sha256)
