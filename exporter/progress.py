@@ -11,7 +11,7 @@ from exporter.model import ANSWERS, Fetch, Reason, Reply
 
 SERIES_POINTS_MAX = 600  # the series of a run of any length stays small: its points grow wider instead
 RECENT_S = 10.0
-COUNTERS = ("requests", "retries", "refusals", "outages")
+COUNTERS = ("requests", "retries", "refusals", "outages", "slow_downs")
 
 
 @dataclass(slots=True)
@@ -26,6 +26,12 @@ class Point:
     latency_s_sum: float = 0.0
     latency_s_max: float = 0.0
     errors: dict[str, int] = field(default_factory=dict)
+    pace: float | None = None
+    """The lowest rate in force while requests started, in requests a second."""
+
+    def slow(self, pace: float) -> None:
+        """Take note of the rate in force."""
+        self.pace = pace if self.pace is None else min(self.pace, pace)
 
     def merge(self, later: "Point") -> "Point":
         """Join two neighbouring stretches."""
@@ -38,6 +44,7 @@ class Point:
             latency_s_sum=self.latency_s_sum + later.latency_s_sum,
             latency_s_max=max(self.latency_s_max, later.latency_s_max),
             errors=dict(Counter(self.errors) + Counter(later.errors)),
+            pace=min((pace for pace in (self.pace, later.pace) if pace is not None), default=None),
         )
 
 
@@ -95,6 +102,14 @@ class Progress:
         self.retries = 0
         self.refusals = 0
         self.outages = 0
+        self.slow_downs = 0
+        """How often refusals cut the rate."""
+        self.pace_min: float | None = None
+        """The lowest rate in force when a request started, in requests a second."""
+        self.rate: float | None = None
+        """The rate that --rate allows, None where there is no limit."""
+        self.pace: Callable[[], float] | None = None
+        """Tells the rate in force, which is lower after a cut."""
         self._paused_s = 0.0
         self._paused_before_s = 0.0
         self._paused_at: float | None = None
@@ -134,7 +149,7 @@ class Progress:
         """Return what an interrupted run would go on counting from, as plain data."""
         counts = {name: getattr(self, name) for name in COUNTERS}
         times = {"seconds": self.elapsed_s, "paused_s": self.paused_s}
-        return {**counts, **times, "series": self.series.rows()}
+        return {**counts, **times, "pace_min": self.pace_min, "series": self.series.rows()}
 
     def restore(self, state: Mapping[str, Any], reasons: Mapping[str, int], found: int) -> None:
         """Go on counting from the `state` of an earlier start, whose shards settled so many accounts."""
@@ -144,6 +159,7 @@ class Progress:
             self._paused_s = self._paused_before_s = float(state["paused_s"])
             for name in COUNTERS:
                 setattr(self, name, state[name])
+            self.pace_min = None if state["pace_min"] is None else float(state["pace_min"])
         self._requests_before = self.requests
         self.found = found
         self.reasons.update({Reason(reason): number for reason, number in reasons.items()})
@@ -155,7 +171,11 @@ class Progress:
         self._last_start = self._clock()
         if self._first_start is None:
             self._first_start = self._last_start
-        self.series.at(self.elapsed_s).requests += 1
+        point = self.series.at(self.elapsed_s)
+        point.requests += 1
+        if self.pace:
+            point.slow(pace := self.pace())
+            self.pace_min = pace if self.pace_min is None else min(self.pace_min, pace)
 
     def answered(self, latency_s: float) -> None:
         """Count a good answer."""
@@ -174,6 +194,10 @@ class Progress:
     def retried(self) -> None:
         """Count an attempt that repeats another."""
         self.retries += 1
+
+    def slowed(self) -> None:
+        """Count a cut of the rate."""
+        self.slow_downs += 1
 
     def paused(self) -> None:
         """Count the beginning of an outage."""

@@ -61,6 +61,10 @@ class Address(str):
         """Set the weather, and begin to count anew."""
         urllib.request.urlopen(f"{self}/weather", json.dumps(settings).encode()).close()
 
+    def change(self, **settings: Any) -> None:
+        """Set the weather, and go on counting."""
+        urllib.request.urlopen(f"{self}/change", json.dumps(settings).encode()).close()
+
     def facts(self) -> dict[str, Any]:
         """What the service has seen since."""
         with urllib.request.urlopen(f"{self}/facts") as answer:

@@ -6,6 +6,7 @@ it can: the rate at which the bare loop is answered. Delays on the way are real:
 
     python -m rig.service --port 0              prints its address, serves until it is killed
     POST /weather {"rate": 50, …}               see Weather; begins the counting of /facts anew
+    POST /change  {"rate": 50, …}               the same, and goes on counting
     GET  /facts                                 what it has seen since
 """
 
@@ -175,10 +176,12 @@ class Connection(asyncio.Protocol):
         view = head.split(b" ", 2)[1]
         if view.startswith(b"/v4/"):
             self._asked(body)
-        elif view == b"/weather":
-            self.service.begin(
-                Weather(**{k: tuple(v) if isinstance(v, list) else v for k, v in orjson.loads(body).items()})
-            )
+        elif view in {b"/weather", b"/change"}:
+            weather = Weather(**{k: tuple(v) if isinstance(v, list) else v for k, v in orjson.loads(body).items()})
+            if view == b"/change":
+                self.service.weather = weather
+            else:
+                self.service.begin(weather)
             self._send(b"{}")
         else:
             self._send(orjson.dumps(asdict(self.service.facts)))

@@ -17,7 +17,7 @@ from exporter.app.job import Job, identity_of, inputs_of
 from exporter.batching import BATCH_ACCOUNTS_MAX, Planner, Shard
 from exporter.errors import ServiceRefusal
 from exporter.flatten import Attributes
-from exporter.limiter import Limiter, limited
+from exporter.limiter import RATE_UNLIMITED, Limiter, limited
 from exporter.model import Batch, Chunk, Fetch, Reply
 from exporter.output import manifest, memory
 from exporter.output.folder import Folder, now
@@ -43,7 +43,10 @@ class Run:
     def __init__(self, job: Job, source: Source, place: Folder, client: Client, left: Left) -> None:
         self._job, self._source, self._place, self._client, self._left = job, source, place, client, left
         settings = job.settings
-        self._limiter = Limiter(settings.rate)
+        self._limiter = Limiter(settings.rate, on_slow_down=job.progress.slowed)
+        if settings.rate < RATE_UNLIMITED:
+            job.progress.rate = settings.rate
+        job.progress.pace = self._limiter.pace
         if left.killed:
             self._limiter.spend_all()
         self._layout = Layout(settings.attribute_names, settings.types)
@@ -136,6 +139,8 @@ class Run:
             retries=progress.retries,
             refusals=progress.refusals,
             requests_per_s=round(progress.requests_per_s, 2),
+            slow_downs=progress.slow_downs,
+            rate_min=round(min(settings.rate, progress.pace_min or settings.rate), 2),
             outages=progress.outages,
             paused_s=round(progress.paused_s, 3),
             started_at=self._place.begun_at,

@@ -82,11 +82,16 @@ def duration(seconds: float) -> str:
 def line(progress: Progress) -> str:
     """Put the state of a run into one line."""
     requests, accounts = progress.rates()
-    parts = [f"{progress.settled:,} accounts", f"{requests:.0f} requests/s, {accounts:,.0f} accounts/s"]
+    parts = [
+        f"{progress.settled:,} accounts",
+        f"{requests:.0f}{_allowed(progress)} requests/s, {accounts:,.0f} accounts/s",
+    ]
     if progress.retries:
         parts.append(f"{progress.retries:,} retries")
     if progress.refusals:
         parts.append(f"{progress.refusals:,} refused")
+    if progress.slow_downs:
+        parts.append("slowed down " + ("once" if progress.slow_downs == 1 else f"{progress.slow_downs:,} times"))
     if progress.outages:
         parts.append(f"paused {duration(progress.paused_s)}")
     left = progress.left_s()
@@ -94,6 +99,14 @@ def line(progress: Progress) -> str:
         parts.append(f"{progress.elapsed_s / max(progress.elapsed_s + left, 1e-9):.0%}")
         parts.append(f"{duration(left)} left")
     return ", ".join(parts)
+
+
+def _allowed(progress: Progress) -> str:
+    """Tell the rate in force beside the quota, where there is one."""
+    if not progress.rate or not progress.pace:
+        return ""
+    pace = progress.pace()
+    return f" of {progress.rate:g}" if pace >= progress.rate else f" of {pace:.3g} now allowed, of {progress.rate:g},"
 
 
 @contextlib.asynccontextmanager

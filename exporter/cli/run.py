@@ -90,6 +90,11 @@ def summary(outcome: "Outcome", out: Path) -> str:
         ("rate", f"{made.requests_per_s:,.1f} requests/s from the first to the last; {duration(made.seconds)} in all"),
         ("lies in", str(out)),
     ]
+    if made.slow_downs:
+        times = "once" if made.slow_downs == 1 else f"{made.slow_downs:,} times"
+        rows.insert(
+            -1, ("slowed", f"{times}, to {made.rate_min:,.1f} requests/s at the lowest: the service refused more")
+        )
     if made.outages:
         times = "1 outage" if made.outages == 1 else f"{made.outages:,} outages"
         rows.insert(-1, ("paused", f"{duration(made.paused_s)} in {times} of the service"))

@@ -22,9 +22,12 @@ TOLD = ("duplicates", "blank", "spaced", "ids_hash", "seen", "ignored", "share")
 """Of a shard's facts those that stand in its entry as they are."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """The keys of `manifest.json`, in their order. Times are ISO 8601 in UTC."""
+    """The keys of `manifest.json`, in their order. Times are ISO 8601 in UTC.
+
+    `rate_min` is the lowest rate in force, in requests a second; what has a default was not told from the first.
+    """
 
     format: int
     exporter: str
@@ -50,6 +53,8 @@ class Manifest:
     outages: int
     paused_s: float
     requests_per_s: float
+    slow_downs: int = 0
+    rate_min: float = 0.0
     started_at: str
     finished_at: str
     seconds: float

@@ -272,3 +272,33 @@ def test_a_state_of_another_version_costs_counts_alone(state: dict[str, Any]) ->
     assert progress.requests >= 2
     assert progress.series.rows()
     assert progress.elapsed_s >= 2
+
+
+def test_cuts_of_the_rate_are_counted_with_the_lowest() -> None:
+    """How often refusals cut it, to how little, and in the series the lowest rate in force of each stretch."""
+    clock, pace = Clock(), [100.0]
+    progress = Progress(clock)
+    progress.pace = lambda: pace[0]
+    for each in (100.0, 47.5, 60.0):
+        pace[0] = each
+        progress.started()
+        if each < 100:
+            progress.slowed()
+    clock.now += 1
+    progress.started()
+    assert (progress.slow_downs, progress.pace_min) == (2, 47.5)
+    assert [row["pace"] for row in progress.series.rows()] == [47.5, 60.0]
+    after = Progress(clock)
+    after.restore(json.loads(json.dumps(progress.state())), {}, 0)
+    assert (after.slow_downs, after.pace_min) == (2, 47.5)
+    assert after.series.rows() == progress.series.rows()
+
+
+def test_points_that_are_joined_keep_the_lower_rate() -> None:
+    """Also where one of them had no request."""
+    series = Series()
+    series.at(0.0).slow(50.0)
+    series.at(1.0).slow(40.0)
+    series.at(2.0)
+    series.at(700.0)
+    assert [row["pace"] for row in series.rows()] == [40.0, None, None]

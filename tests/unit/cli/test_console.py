@@ -108,6 +108,21 @@ def test_the_line_tells_accounts_rate_and_time_left() -> None:
     assert "1 retries" in console.line(progress)
 
 
+def test_the_line_tells_the_rate_in_force_beside_the_quota() -> None:
+    """At the full rate the quota alone; slowed down, how much is allowed now, and how often it was cut."""
+    now, pace = [0.0], [100.0]
+    progress = Progress(lambda: now[0])
+    progress.rate, progress.pace = 100.0, lambda: pace[0]
+    now[0] = 1.0
+    assert console.line(progress) == "0 accounts, 0 of 100 requests/s, 0 accounts/s"
+    pace[0] = 47.512
+    progress.slowed()
+    line = "0 accounts, 0 of 47.5 now allowed, of 100, requests/s, 0 accounts/s, slowed down once"
+    assert console.line(progress) == line
+    progress.slowed()
+    assert console.line(progress).endswith("slowed down 2 times")
+
+
 def test_every_final_error_has_an_exit_code() -> None:
     """An error that can end a run is in the table; only a single attempt's is not."""
     assert set(ExporterError.__subclasses__()) - {AttemptError} == set(EXIT_CODES)

@@ -22,7 +22,18 @@ from tests.unit.verify.conftest import LISTS, Copy
 Copied = Callable[..., Copy]
 
 # Nothing in the files bears these out: they tell how the run went, and where its input is.
-UNSEEN = {"requests", "retries", "refusals", "requests_per_s", "seconds", "series", "outages", "paused_s"}
+UNSEEN = {
+    "requests",
+    "retries",
+    "refusals",
+    "requests_per_s",
+    "seconds",
+    "series",
+    "outages",
+    "paused_s",
+    "slow_downs",
+    "rate_min",
+}
 UNSEEN |= {"exporter", "inputs", "started_at", "finished_at", "absent_attributes", "settings"}
 UNSEEN_OF_SHARDS = {"ends", "share", "seen", "ids_hash"}
 

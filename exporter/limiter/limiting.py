@@ -1,0 +1,162 @@
+"""One token per attempt: in any rolling second no more calls start than the rate allows, and refusals slow everybody.
+
+Three pure parts share the work: `window.py` says which tokens are in use and keeps the promise, `pace.py` the rate in
+force, and the spread here keeps the starts of a second apart. A bucket alone could not keep the promise at more than 98 %
+of the quota: its size and its refill of a second must stay under the quota together.
+
+A token counts from when its request really left. The difference matters where a request first has to make its connection.
+"""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Callable, Sequence
+
+from exporter.errors import AttemptError, Verdict
+from exporter.limiter.pace import Pace
+from exporter.limiter.window import Sent, Window
+from exporter.model import ON_SENT, Fetch, Reply
+
+RATE_UNLIMITED = 100_000.0  # calls a second: more than one process can send, so there is nothing to limit
+LATE_S = 0.01  # a start that comes late, for timers do, is made up for by so much
+
+
+class Spread:
+    """Keeps starts apart by what the pace tells. Pure, times in seconds."""
+
+    def __init__(self) -> None:
+        self._due = -math.inf
+
+    def next_at(self) -> float:
+        """Return when the next call may start."""
+        return self._due - LATE_S
+
+    def start(self, now: float, gap_s: float) -> None:
+        """Take note of a start, and how long after it the next may follow."""
+        self._due = max(self._due, now) + gap_s
+
+
+class Limiter:
+    """Let calls start at no more than `rate` a rolling second; a rate of RATE_UNLIMITED or more means no limit.
+
+    `on_slow_down` is told each time that refusals cut the pace.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        *,
+        clock: Callable[[], float] | None = None,
+        on_slow_down: Callable[[], None] = lambda: None,
+    ) -> None:
+        rate = min(rate, RATE_UNLIMITED)
+        self._clock = clock or asyncio.get_running_loop().time
+        self._on_slow_down = on_slow_down
+        # Below one call a second the window is longer, and holds one call.
+        self._window = Window(max(1, math.floor(rate)), max(1.0, 1.0 / rate))
+        self._pace = Pace(rate)
+        self._spread = Spread()
+        self._changed = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many callers wait for a token."""
+        return self._waiting
+
+    def spend_all(self) -> None:
+        """Take every token as used right now: whoever called before us may have used them until this moment."""
+        if self._pace.at(self._clock()) < RATE_UNLIMITED:
+            self._window.spend_all(self._clock())
+
+    async def start(self) -> None:
+        """Wait for a token and use it at once."""
+        (await self.token()).sent()
+
+    async def token(self, check: Callable[[], None] = lambda: None) -> "Token":
+        """Wait for a token. First come, first served; whose turn it is may still give up: `check` raises then."""
+        self._waiting += 1
+        try:
+            async with self._turn:
+                check()
+                while (wait_s := self._wait_s(self._clock())) > 0:
+                    self._changed.clear()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(None if math.isinf(wait_s) else wait_s):
+                            await self._changed.wait()
+                return self._give(self._clock())
+        finally:
+            self._waiting -= 1
+
+    def pace(self) -> float:
+        """Return the rate in force, in calls a second."""
+        return self._pace.at(self._clock())
+
+    def sent(self, given_at: float) -> Sent:
+        """Take note that the request of a token given then has left."""
+        sent = Sent(given_at, self._clock())
+        self._window.leave(sent)
+        self._changed.set()
+        return sent
+
+    def answered(self, sent: Sent, *, refused: bool) -> None:
+        """Take note of an answer: the quota let the call pass, or the service said that calls are too frequent."""
+        now = self._clock()
+        self._window.answered(sent, now, refused=refused)
+        if not refused:
+            self._pace.accepted(now, sent.at)
+        elif self._pace.refused(now, sent.at):
+            self._on_slow_down()
+
+    def _wait_s(self, now: float) -> float:
+        free_at = self._window.free_at(now, max(1, round(self._pace.at(now))))
+        return max(free_at, self._spread.next_at(), self._pace.paused_until) - now
+
+    def _give(self, now: float) -> "Token":
+        self._window.give()
+        if self._pace.at(now) < RATE_UNLIMITED:
+            self._spread.start(now, self._pace.gap_s(now))
+        return Token(self, now)
+
+
+class Token:
+    """The right to one call; `sent` tells when its request leaves, and counts once."""
+
+    def __init__(self, limiter: Limiter, given_at: float) -> None:
+        self._limiter, self._given_at = limiter, given_at
+        self._sent: Sent | None = None
+
+    def sent(self) -> None:
+        """The request leaves now, or the attempt ended without our knowing when it left."""
+        if self._sent is None:
+            self._sent = self._limiter.sent(self._given_at)
+
+    def answered(self, *, refused: bool) -> None:
+        """The service answered: it counted the call, or said that calls are too frequent."""
+        self.sent()
+        if self._sent:
+            self._limiter.answered(self._sent, refused=refused)
+
+
+def limited(fetch: Fetch, limiter: Limiter, check: Callable[[], None] = lambda: None) -> Fetch:
+    """Wrap a fetch so that every attempt, first or repeated, pays one token, and a refusal slows all of them.
+
+    `check` is asked before a token is waited for, in turn; what it raises ends the attempt.
+    """
+
+    async def fetch_in_time(accounts: Sequence[str]) -> Reply:
+        token = await limiter.token(check)
+        ON_SENT.set(token.sent)
+        try:
+            reply = await fetch(accounts)
+        except AttemptError as error:
+            if error.code is not None or error.verdict is Verdict.SLOW_DOWN:
+                token.answered(refused=error.verdict is Verdict.SLOW_DOWN)
+            raise
+        finally:
+            token.sent()
+        token.answered(refused=False)
+        return reply
+
+    return fetch_in_time

@@ -1,0 +1,119 @@
+"""Which tokens are in use: in any rolling second no more requests leave than there are tokens. Pure, times in seconds.
+
+A token is in use from the moment it is given until one second, and a hold, after its request left. The hold is there
+because the service counts a request when it sees it: one that was long on its way would meet those of the next second.
+How long it was shows in its answer: an answer that came 20 ms later than the fastest belongs to a request that was seen
+up to 20 ms later. So every token is held for as long as its own answer was late, and no second is overfull.
+
+But an answer may also be late for reasons of its own, and holds cost quota. So holds draw on an account that has
+five thousandths of a second for each token: enough for all of them where answers are steady, and for no more than half a
+percent of the quota where they are not. A refusal shows that it is the way after all: from then on holds may cost more.
+"""
+
+import heapq
+import math
+from collections import deque
+from dataclasses import dataclass
+
+
+@dataclass(slots=True, eq=False)
+class Sent:
+    """A request: when its token was given, when it left, and when its answer came, None while there is none."""
+
+    given_at: float
+    at: float
+    answered_at: float | None = None
+
+
+class Way:
+    """How long a token is held after its second, by what is known of the way to the service."""
+
+    HOLD_S_MIN = 0.002  # the fastest so far is not the fastest that will come
+    LATE_S_MAX = 0.1
+    CALM_S, LEARNT_S = 0.006, 0.05  # what a hold may cost on average: before anything was refused, and after it
+    HALF_LIFE_S = 120.0
+    SAVED_S_MAX = 2.0
+    LEAST_OF_S = 10.0
+
+    def __init__(self) -> None:
+        self._saved_s = self.SAVED_S_MAX
+        self._refused_at = -math.inf
+        self._least = (math.inf, math.inf)  # of the period before, and of this one
+        self._until = -math.inf
+
+    def answered(self, sent: Sent, now: float) -> None:
+        """Take note of an answer, and of the least time from a token to an answer.
+
+        From the token on, not from when the request left: where that was noted too late, an answer would seem fast.
+        """
+        sent.answered_at = now
+        before, least = self._least
+        if now >= self._until:
+            before, least = least, math.inf
+            self._until = now + self.LEAST_OF_S
+        self._least = (before, min(least, now - sent.given_at))
+
+    def refused(self, now: float) -> None:
+        """Take note of a refusal: calls do overtake one another on the way."""
+        self._refused_at = now
+
+    def hold_s(self, sent: Sent, now: float) -> float:
+        """Decide how long to hold the token of a request, and pay for it."""
+        learnt_s = self.LEARNT_S * math.exp2((self._refused_at - now) / self.HALF_LIFE_S)
+        allowed_s = max(self.CALM_S, learnt_s)
+        if sent.answered_at is None:
+            return self.HOLD_S_MIN + allowed_s
+        late_s = max(0.0, min(sent.answered_at - sent.at - min(self._least), self.LATE_S_MAX))
+        self._saved_s = min(self.SAVED_S_MAX, self._saved_s + allowed_s)
+        paid_s = min(late_s, self._saved_s)
+        self._saved_s -= paid_s
+        return self.HOLD_S_MIN + paid_s
+
+
+class Window:
+    """The tokens of a rolling second, or of the longer window of a rate below one."""
+
+    SPENT_HOLD_S = 0.025  # for those of others, of whose way nothing is known
+
+    def __init__(self, tokens: int, window_s: float) -> None:
+        self._tokens, self._window_s = tokens, window_s
+        self.way = Way()
+        self._leaving = 0
+        self._sent: deque[Sent] = deque()  # in their second
+        self._held: list[float] = []  # after it: a heap of the moments until which
+
+    def spend_all(self, now: float) -> None:
+        """Take every token as used right now."""
+        self._held = [now + self._window_s + self.SPENT_HOLD_S] * self._tokens
+
+    def give(self) -> None:
+        """Take a token, whose request has not left yet."""
+        self._leaving += 1
+
+    def leave(self, sent: Sent) -> None:
+        """Take note that the request of a token has left."""
+        self._leaving -= 1
+        self._sent.append(sent)
+
+    def answered(self, sent: Sent, now: float, *, refused: bool) -> None:
+        """Take note of the answer to a request."""
+        self.way.answered(sent, now)
+        if refused:
+            self.way.refused(now)
+
+    def free_at(self, now: float, tokens: int | None = None) -> float:
+        """Return when a token will be free, of so many (all of them): now, infinite while all wait to leave.
+
+        Where more than that are in use it tells when the next of them comes back: ask again then.
+        """
+        least_s = self._window_s + Way.HOLD_S_MIN
+        while self._sent and self._sent[0].at + least_s <= now:
+            sent = self._sent.popleft()
+            heapq.heappush(self._held, sent.at + self._window_s + self.way.hold_s(sent, now))
+        while self._held and self._held[0] <= now:
+            heapq.heappop(self._held)
+        in_use = self._leaving + len(self._sent) + len(self._held)
+        if in_use < (self._tokens if tokens is None else min(tokens, self._tokens)):
+            return now
+        first = self._sent[0].at + least_s if self._sent else math.inf
+        return min(first, self._held[0]) if self._held else first
