@@ -1,8 +1,8 @@
 """One token per attempt: in any rolling second no more calls start than the rate allows, and refusals slow everybody.
 
-Three pure parts share the work: `window.py` says which tokens are in use and keeps the promise, `pace.py` the rate in
-force, and the spread here keeps the starts of a second apart. A bucket alone could not keep the promise at more than 98 %
-of the quota: its size and its refill of a second must stay under the quota together.
+Three parts share the work: `window.py` says which tokens are in use and keeps the promise, `pace.py` the rate in force,
+and aiolimiter's leaky bucket keeps the starts of a second apart. The bucket alone could not keep the promise at more than
+98 % of the quota: its size and its refill of a second must stay under the quota together. So it refills faster than that.
 
 A token counts from when its request really left. The difference matters where a request first has to make its connection.
 """
@@ -12,28 +12,15 @@ import contextlib
 import math
 from collections.abc import Callable, Sequence
 
+from aiolimiter import AsyncLimiter
+
 from exporter.errors import AttemptError, Verdict
-from exporter.limiter.pace import Pace
+from exporter.limiter.pace import CATCH_UP, Pace
 from exporter.limiter.window import Sent, Window
 from exporter.model import ON_SENT, Fetch, Reply
 
 RATE_UNLIMITED = 100_000.0  # calls a second: more than one process can send, so there is nothing to limit
 LATE_S = 0.01  # a start that comes late, for timers do, is made up for by so much
-
-
-class Spread:
-    """Keeps starts apart by what the pace tells. Pure, times in seconds."""
-
-    def __init__(self) -> None:
-        self._due = -math.inf
-
-    def next_at(self) -> float:
-        """Return when the next call may start."""
-        return self._due - LATE_S
-
-    def start(self, now: float, gap_s: float) -> None:
-        """Take note of a start, and how long after it the next may follow."""
-        self._due = max(self._due, now) + gap_s
 
 
 class Limiter:
@@ -55,7 +42,11 @@ class Limiter:
         # Below one call a second the window is longer, and holds one call.
         self._window = Window(max(1, math.floor(rate)), max(1.0, 1.0 / rate))
         self._pace = Pace(rate)
-        self._spread = Spread()
+        self._rate = rate
+        refill = CATCH_UP * rate
+        burst = 1 + refill * LATE_S
+        self._bucket = AsyncLimiter(burst, burst / refill)
+        self._due = -math.inf  # when the next call may start while the pace is cut
         self._changed = asyncio.Event()
         self._turn = asyncio.Lock()
         self._waiting = 0
@@ -67,7 +58,7 @@ class Limiter:
 
     def spend_all(self) -> None:
         """Take every token as used right now: whoever called before us may have used them until this moment."""
-        if self._pace.at(self._clock()) < RATE_UNLIMITED:
+        if self._rate < RATE_UNLIMITED:
             self._window.spend_all(self._clock())
 
     async def start(self) -> None:
@@ -80,6 +71,8 @@ class Limiter:
         try:
             async with self._turn:
                 check()
+                if self._rate < RATE_UNLIMITED:
+                    await self._bucket.acquire()
                 while (wait_s := self._wait_s(self._clock())) > 0:
                     self._changed.clear()
                     with contextlib.suppress(TimeoutError):
@@ -111,12 +104,12 @@ class Limiter:
 
     def _wait_s(self, now: float) -> float:
         free_at = self._window.free_at(now, max(1, round(self._pace.at(now))))
-        return max(free_at, self._spread.next_at(), self._pace.paused_until) - now
+        return max(free_at, self._due, self._pace.paused_until) - now
 
     def _give(self, now: float) -> "Token":
         self._window.give()
-        if self._pace.at(now) < RATE_UNLIMITED:
-            self._spread.start(now, self._pace.gap_s(now))
+        if self._pace.at(now) < self._rate:
+            self._due = now + self._pace.gap_s(now)
         return Token(self, now)
 
 
