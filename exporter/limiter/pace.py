@@ -72,8 +72,7 @@ class Pace:
         if not self._lost:
             return
         self._lost = False
-        count = _in_second(self._accepted, left_at)
-        self._cut(now, (2 * self._level + count) / 3)
+        self._cut(now, (2 * self._level + self._counted(left_at)) / 3)
         self._top = self._level
         if left_at - self._row_began > 1:  # what was accepted before is no measure any more: climb at once
             self._climbs_from = now - SLOW_S
@@ -90,7 +89,7 @@ class Pace:
         self._top = max(self._top, accepted)
         if self._row >= ROW:
             anew, self._lost = not self._lost, True
-            self._cut(now, min(accepted + min(refused, accepted / 4), self._rate_max))
+            self._cut(now, min(self._counted(left_at), self._rate_max))
             return anew
         if left_at < self._cut_at or now < self._cut_at + 1:
             return False  # it met what the pace was cut for
@@ -99,6 +98,11 @@ class Pace:
             self._top = self._level
             return True
         return self._cut_for_a_few(now, left_at, accepted)
+
+    def _counted(self, until: float) -> float:
+        """What the service may have counted in the second that ends then: whether refused calls count is not known."""
+        refused, accepted = _in_second(self._refused, until), _in_second(self._accepted, until)
+        return accepted + min(refused, accepted / 4)
 
     def _pause(self, now: float) -> None:
         wait_s = PAUSE_CALLS / self.at(now) if self._row == 1 else self._probe_s(now)
