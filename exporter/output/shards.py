@@ -171,7 +171,7 @@ class ShardWriter:
         """Take a batch's answers; batches come in any order. Raises ServiceRefusal for too many attribute names."""
         answers = self._open.setdefault(batch.shard, _Answers())
         accounts, rows = batch.accounts, batch.rows
-        if reply.rejected:
+        if len(reply.found) < len(accounts):
             places = list(zip(rows, accounts, strict=True))
             answers.rejected += [(row, name, reply.rejected[name]) for row, name in places if name in reply.rejected]
             found = [(row, name) for row, name in places if name in reply.found]
