@@ -5,7 +5,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 LOCKED := $(INSTALL) --require-hashes --only-binary :all: -r
 COMPILE := .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
-QUESTIONS := rate adaptive latency cpu memory start scale resume outage peers
+QUESTIONS := rate adaptive latency stalls cpu memory start scale resume outage peers
 
 .PHONY: demo test durability check bench lock clean
 
