@@ -18,6 +18,7 @@ from exporter.errors import MachineError
 from exporter.flatten import Array, nulls, schema_of
 from exporter.model import NEVER_ASKED
 from exporter.output import files, memory
+from exporter.output.apart import lie_apart
 from exporter.output.duplicates import Later
 from exporter.output.publish import STAGE
 from exporter.output.shards import (
@@ -82,7 +83,7 @@ def _later(
     run: Path, shards: Sequence[ShardFacts], stop: threading.Event | None, *, drop: bool
 ) -> Iterator[Later | None]:
     """Find the accounts that are to go; the scratch files are gone with it."""
-    if not drop or len(shards) <= 1:
+    if not drop or len(shards) <= 1 or (stop and stop.is_set()) or lie_apart(run, shards):
         yield None
         return
     scratch = run / "duplicates"
