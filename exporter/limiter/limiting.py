@@ -90,6 +90,7 @@ class Limiter:
         """Take note that the request of a token given then has left."""
         sent = Sent(given_at, self._clock())
         self._window.leave(sent)
+        self._pace.left(sent.at)
         self._changed.set()
         return sent
 

@@ -27,7 +27,7 @@ ROW = 4  # refusals in a row, or in a second with the share: the quota
 MANY = 0.25
 DOUBT_S = 2.0  # a scattered refusal at the full rate cuts when another one follows so soon
 LONGEST_S = 60.0  # of growth, which any rate is reached in
-KEPT_S = 2.0  # how long the moments of calls are kept, for answers that come late
+KEPT_S = 8.0  # how long the moments of calls are kept, for answers that come late
 MOOD_S = 15.0  # how long scattered refusals are left alone
 PAUSE_CALLS = 2  # calls that are left out for one refusal
 PROBE_S = 0.08  # between calls while all are refused, and a quarter of the time since the first where that is more
@@ -43,7 +43,7 @@ class Pace:
         self._climbs_from = 0.0
         self._began = math.inf
         self._cut_at = self._doubted_at = self._mood_until = -math.inf
-        self._accepted: deque[float] = deque()  # when calls left that the quota let pass
+        self._left: deque[float] = deque()  # when calls left
         self._refused: deque[float] = deque()  # and those that were too frequent
         self._row = 0
         self._row_began = 0.0
@@ -64,9 +64,12 @@ class Pace:
         """Return how long after a start the next may follow, in seconds."""
         return self._probe_s(now) if self._row > 1 else 1 / (CATCH_UP * self.at(now))
 
+    def left(self, now: float) -> None:
+        """Take note that a call leaves: it counts as accepted until it is refused, for answers may be long in coming."""
+        _add(self._left, now)
+
     def accepted(self, now: float, left_at: float) -> None:
         """Take note of an answer, of whatever kind, to a call that left at that time: the quota let it pass."""
-        _add(self._accepted, left_at)
         self._began = min(self._began, left_at)
         self._row = 0
         if not self._lost:
@@ -80,7 +83,8 @@ class Pace:
     def refused(self, now: float, left_at: float) -> bool:
         """Take note that a call which left at that time was too frequent; return whether the pace is cut for it."""
         _add(self._refused, left_at)
-        refused, accepted = _in_second(self._refused, left_at), _in_second(self._accepted, left_at)
+        refused = _in_second(self._refused, left_at)
+        accepted = max(0, _in_second(self._left, left_at) - refused)
         self._began = min(self._began, left_at)
         self._row += 1
         if self._row == 1:
@@ -101,7 +105,8 @@ class Pace:
 
     def _counted(self, until: float) -> float:
         """What the service may have counted in the second that ends then: whether refused calls count is not known."""
-        refused, accepted = _in_second(self._refused, until), _in_second(self._accepted, until)
+        refused = _in_second(self._refused, until)
+        accepted = max(0, _in_second(self._left, until) - refused)
         return accepted + min(refused, accepted / 4)
 
     def _pause(self, now: float) -> None:
