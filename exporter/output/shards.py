@@ -116,6 +116,11 @@ class _Part:
     columns: Mapping[str, Array]
     rows: Sequence[int]
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle copies of the columns: each that is a slice would bring the whole of the array that all are cut from."""
+        columns = {name: pa.concat_arrays([column, column.slice(0, 0)]) for name, column in self.columns.items()}
+        return _Part, (self.accounts, columns, self.rows)
+
 
 @dataclass(slots=True)
 class _Answers:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from exporter.batching import Planner, Shard
 from exporter.errors import MachineError
 from exporter.flatten import Attributes
-from exporter.model import Batch, Chunk, Reason, Rejection, Reply
+from exporter.model import Batch, Chunk, Reason, Rejection, Reply, Rows
 from exporter.output import files
 from exporter.output.shards import FOLDERS, ShardFacts, ShardWriter
 from exporter.output.spill import Spill
@@ -78,6 +78,33 @@ def test_putting_aside_changes_no_byte(
     """Whenever a shard is put aside, its files and facts are those of one that never was."""
     with fresh_folder() as plain, fresh_folder() as aside:
         assert written(Path(aside), order, aside_after) == written(Path(plain), range(8), None)
+
+
+def test_a_value_is_put_aside_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The columns of a batch are cut from one array; each takes its own values to the disk, not those of all."""
+    names, value = [f"n{number}" for number in range(20)], "x" * 50
+    batch = Batch(0, 0, IDS, range(1, len(IDS) + 1))
+    spills: list[int] = []
+    write = Spill.write
+
+    def measured(spill: Spill) -> None:
+        write(spill)
+        file = spill._file  # noqa: SLF001 - it has no name
+        assert file
+        spills.append(file.tell())
+
+    monkeypatch.setattr(Spill, "write", measured)
+
+    async def go(thread: Executor) -> None:
+        writer = ShardWriter(tmp_path, Attributes(), Layout(None, {}), thread=thread, on_durable=lambda _facts: None)
+        writer.add(batch, Reply(found=Rows(names, dict.fromkeys(IDS, (value,) * len(names)))))
+        await writer.put_aside(0)
+        for spill in [answers.spill for answers in writer._open.values() if answers.spill]:  # noqa: SLF001
+            list(spill.take())
+
+    with ThreadPoolExecutor(1) as thread:
+        asyncio.run(go(thread))
+    assert spills[0] < 2 * len(IDS) * len(names) * len(value)
 
 
 def test_what_is_aside_has_no_name_and_is_not_in_memory(tmp_path: Path) -> None:
