@@ -2,12 +2,14 @@
 
 It takes only what is beyond doubt: success, the accounts that were asked for, each once, with texts for attributes that
 are known. It declines anything else, and the caller reads that exactly; so a wrong answer is never read in two ways.
+A field that nobody knows is declined as well: what msgspec passes over it does not judge, be it no UTF-8.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Self
 
 import msgspec
+import orjson
 
 from exporter.model import Attrs, Rows
 
@@ -44,7 +46,8 @@ class QuickReader:
         """Read an answer to a request for the accounts `asked`, or decline."""
         try:
             answer = self._decoder.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            errors = orjson.loads(answer.ErrorList) if bytes(answer.ErrorList) else None
+        except (msgspec.DecodeError, orjson.JSONDecodeError, UnicodeDecodeError, RecursionError):
             return None
         if type(answer.ErrorCode) is not int or answer.ErrorCode or answer.ActionStatus != "OK":
             return None
@@ -52,7 +55,7 @@ class QuickReader:
         texts = {account: msgspec.structs.astuple(rows[account]) for account in asked if account in rows}
         if len(texts) != len(answer.UserAttrs):
             return None  # one of them was not asked for, or is listed twice
-        return Read(Rows(self._names, texts), answer.ErrorList)
+        return Read(Rows(self._names, texts), errors)
 
 
 def _decoder(names: Sequence[str]) -> Any:
@@ -61,7 +64,13 @@ def _decoder(names: Sequence[str]) -> Any:
     attrs = msgspec.defstruct(
         "Attrs", [(field, str, None) for field in fields], rename=fields, forbid_unknown_fields=True, gc=False
     )
-    user = msgspec.defstruct("User", [("To_Account", str), ("Attrs", attrs)], gc=False)
+    user = msgspec.defstruct("User", [("To_Account", str), ("Attrs", attrs)], forbid_unknown_fields=True, gc=False)
     users: Any = list[user]  # type: ignore[valid-type] # made just now
-    anything = [(name, Any, None) for name in ("ErrorCode", "ActionStatus", "ErrorList")]
-    return msgspec.json.Decoder(msgspec.defstruct("Answer", [("UserAttrs", users), *anything]))
+    anything = [(name, Any, None) for name in ("ErrorCode", "ActionStatus")]
+    passed_over: Any = [(name, str | None, None) for name in ("ErrorInfo", "ErrorDisplay", "RequestId")]
+    # Read by the library of the exact way: the two do not agree on every number.
+    listed = ("ErrorList", msgspec.Raw, msgspec.Raw())
+    answer = msgspec.defstruct(
+        "Answer", [("UserAttrs", users), *anything, *passed_over, listed], forbid_unknown_fields=True
+    )
+    return msgspec.json.Decoder(answer)

@@ -73,7 +73,7 @@ class Answers:
         """
         if self._quick and (read := self._quick.read(body, asked)):
             found, listed = read
-            return _settled(asked, found, _errors(listed, frozenset(asked)) if listed else {})
+            return _settled(asked, found, _errors(listed, frozenset(asked)) if listed is not None else {})
         reply = parse_reply(body, asked)
         if self._quick:
             self._quick = self._quick.knowing(reply.found.values())

@@ -111,6 +111,27 @@ def test_whatever_is_in_doubt_is_declined(body: bytes) -> None:
     assert QuickReader(NAMES).read(body, ASKED) is None
 
 
+@pytest.mark.parametrize("place", ["ErrorInfo", "RequestId", "More", "of an account", "of an error", "ErrorList"])
+@pytest.mark.parametrize(
+    "value", [b'"\xff"', b'"\xed\xa0\x80"', b"1" * 400, b"1e999", b"{}", b'""', b"0", b"false", b"null", b"[]"]
+)
+def test_what_is_passed_over_is_judged_all_the_same(place: str, value: bytes) -> None:
+    """No field, asked for or not, is one way's to overlook and the other's to stumble over."""
+    there = {
+        "of an account": b'{"More":X,"To_Account"',
+        "of an error": b'{"More":X,"To_Account":"b","ErrorCode":70107}',
+    }
+    body = answer([("a", {"city": "x"})])
+    if place == "of an account":
+        body = body.replace(b'{"To_Account"', there[place])
+    elif place == "of an error":
+        body = body[:-1] + b',"ErrorList":[' + there[place] + b"]}"
+    else:
+        body = body[:-1] + b',"' + place.encode() + b'":X}'
+    body = body.replace(b"X", value)
+    assert said(known().parse, body) == said(parse_reply, body)
+
+
 def test_names_are_learnt_until_they_are_too_many() -> None:
     """A reader learns names from what was read exactly; beyond a row's width, or for odd names, there is no quick way."""
     reader = QuickReader(())
