@@ -1,6 +1,6 @@
 """Does latency cost rate? Runs at 100 requests a second, with answers that take long, never come, or come to nothing.
 
-    python benchmarks/latency.py                 every part, a few minutes
+    python benchmarks/latency.py                 every part, 8 minutes
     python benchmarks/latency.py answers tail    some of them, see PARTS
     python benchmarks/latency.py --runs 5
 
@@ -113,7 +113,7 @@ def main() -> None:
     """Measure one part after the other."""
     parser = argparse.ArgumentParser()
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=1)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, service() as address:
         for part in given.parts or PARTS:
