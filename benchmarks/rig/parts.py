@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from exporter.batching import Batch, Planner
 from exporter.output.duplicates import Later
-from exporter.output.shards import DATA, ShardFacts, file_name, write_table
+from exporter.output.facts import DATA, ShardFacts, file_name
+from exporter.output.shards import write_table
 from exporter.source import Reading, open_source
 from rig.runs import service
 from rig.unfinished import SHARD_ROWS, template, unfinished

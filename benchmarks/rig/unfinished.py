@@ -12,7 +12,7 @@ from typing import Any
 
 from exporter.model import Mark
 from exporter.output import journal, publish
-from exporter.output.shards import FOLDERS, ShardFacts, file_name
+from exporter.output.facts import FOLDERS, ShardFacts, file_name
 from exporter.source import fingerprint
 from rig.runs import HERE, environment, export, write_ids
 

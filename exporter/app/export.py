@@ -13,10 +13,10 @@ from exporter.app.service import make_client
 from exporter.errors import InputError, OutputError, SettingsError
 from exporter.model import ANSWERS
 from exporter.output import folder
+from exporter.output.facts import FOLDERS
 from exporter.output.folder import Folder
 from exporter.output.left import Left
 from exporter.output.manifest import Manifest
-from exporter.output.shards import FOLDERS
 from exporter.pipeline import abandonable, judge_absent, through
 from exporter.settings import Settings
 from exporter.source import Source, StandardInput, open_source

@@ -19,12 +19,13 @@ from exporter.errors import InputError, OutputError, SettingsError
 from exporter.flatten import Attributes
 from exporter.model import NEVER_ASKED, Batch, Fetch, Reason, Reply
 from exporter.output import folder, manifest
+from exporter.output.facts import ShardFacts
 from exporter.output.folder import Folder
 from exporter.output.identity import STREAM
 from exporter.output.left import Left
 from exporter.output.manifest import Manifest
 from exporter.output.rebuild import Rebuilder, some_accounts
-from exporter.output.shards import ShardFacts, ShardWriter
+from exporter.output.shards import ShardWriter
 from exporter.progress import COUNTERS
 from exporter.schema import Column
 from exporter.source import Source, open_source

@@ -20,11 +20,12 @@ from exporter.flatten import Attributes
 from exporter.limiter import RATE_UNLIMITED, Limiter, limited
 from exporter.model import Batch, Chunk, Fetch, Reply
 from exporter.output import manifest, memory
+from exporter.output.facts import ShardFacts
 from exporter.output.folder import Folder, now
 from exporter.output.left import Left
 from exporter.output.manifest import Manifest
 from exporter.output.room import shortage
-from exporter.output.shards import ShardFacts, ShardWriter
+from exporter.output.shards import ShardWriter
 from exporter.pipeline import WAITING_MAX, KnownCheck, Sink, carry_all, in_turn, judge_absent, read_ahead
 from exporter.progress import counted
 from exporter.retry import Apart, Breaker, Gate, Patience, Policy, held, hold, leading, patient, retrying

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from exporter.output import files
-from exporter.output.shards import DATA, REJECTS, ShardFacts, file_name
+from exporter.output.facts import DATA, REJECTS, ShardFacts, file_name
 
 Range = tuple[bytes, bytes]
 

@@ -20,17 +20,9 @@ from exporter.model import NEVER_ASKED
 from exporter.output import files, memory
 from exporter.output.apart import lie_apart
 from exporter.output.duplicates import Later
+from exporter.output.facts import BAD, DATA, FOLDERS, REJECTS, ShardFacts, file_name
 from exporter.output.publish import STAGE
-from exporter.output.shards import (
-    BAD,
-    DATA,
-    FOLDERS,
-    REJECTS,
-    ShardFacts,
-    count,
-    file_name,
-    write_table,
-)
+from exporter.output.shards import count, write_table
 from exporter.schema import ACCOUNT, Column
 
 NOT_ASKED = pa.array(sorted(NEVER_ASKED), pa.string())

@@ -10,12 +10,12 @@ from typing import Any
 
 from exporter.errors import MachineError, OutputError
 from exporter.output import files, manifest, ownership, publish
+from exporter.output.facts import DATA, FOLDERS, ShardFacts, file_name
 from exporter.output.failpoints import reach
 from exporter.output.journal import Journal, Record, encode, read
 from exporter.output.left import Left, damaged_of, remove_all_but, survey
 from exporter.output.lock import Lock, only_writer
 from exporter.output.manifest import Manifest
-from exporter.output.shards import DATA, FOLDERS, ShardFacts, file_name
 from exporter.output.spool import Spool
 
 LOCK = ".lock"

@@ -10,9 +10,9 @@ from typing import Any
 
 from exporter.errors import OutputError
 from exporter.output import files
+from exporter.output.facts import FOLDERS, ShardFacts, file_name
 from exporter.output.journal import Record, decode
 from exporter.output.publish import JOURNAL, PROGRESS, SPOOL
-from exporter.output.shards import FOLDERS, ShardFacts, file_name
 
 CHECKS_AT_ONCE = 2  # hashing goes on while the other file is read
 

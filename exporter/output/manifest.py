@@ -13,7 +13,7 @@ from exporter.errors import MachineError, OutputError
 from exporter.flatten import Sighting
 from exporter.model import ANSWERS, NEVER_ASKED, Reason
 from exporter.output import files
-from exporter.output.shards import BAD, DATA, REJECTS, FileFacts, ShardFacts, file_name
+from exporter.output.facts import BAD, DATA, REJECTS, FileFacts, ShardFacts, file_name
 from exporter.schema import ACCOUNT, Column
 
 NAME = "manifest.json"

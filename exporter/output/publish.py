@@ -6,9 +6,9 @@ Every step finds out whether it was done before: killed anywhere, the next start
 from pathlib import Path
 
 from exporter.output import files
+from exporter.output.facts import FOLDERS
 from exporter.output.failpoints import reach
 from exporter.output.manifest import NAME as MANIFEST
-from exporter.output.shards import FOLDERS
 
 JOURNAL = "journal"
 PUBLISHING = "publishing"  # the record from which on a run can only go forward

@@ -17,7 +17,8 @@ from exporter.errors import InputError
 from exporter.flatten import Array
 from exporter.model import NEVER_ASKED, Batch, Reason, Rejection, Reply
 from exporter.output.assemble import read
-from exporter.output.shards import BAD, DATA, REJECTS, ShardFacts, ShardWriter, file_name
+from exporter.output.facts import BAD, DATA, REJECTS, ShardFacts, file_name
+from exporter.output.shards import ShardWriter
 from exporter.schema import ACCOUNT, Column
 
 

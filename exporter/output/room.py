@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
+from exporter.output.facts import FOLDERS
 from exporter.output.files import on_disk
-from exporter.output.shards import FOLDERS
 
 # Ten attributes of at most 50 bytes, compressed: 12 bytes a row where values repeat, some 150 where none does. Twice,
 # because a shard that gets another column or loses a duplicate is written anew beside the old one. And 20 while accounts

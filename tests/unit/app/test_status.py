@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from exporter.app import status
 from exporter.errors import OutputError
+from exporter.output.facts import FOLDERS
 from exporter.output.folder import Folder, held
 from exporter.output.journal import encode
-from exporter.output.shards import FOLDERS
 
 Shards = Mapping[int, float | None]
 

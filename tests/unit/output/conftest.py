@@ -20,7 +20,8 @@ from exporter.batching import Planner
 from exporter.flatten import Attributes
 from exporter.model import Attrs, BadId, Batch, Chunk, Reason, Rejection, Reply
 from exporter.output import files
-from exporter.output.shards import FOLDERS, ShardFacts, ShardWriter
+from exporter.output.facts import FOLDERS, ShardFacts
+from exporter.output.shards import ShardWriter
 from exporter.schema import Layout
 
 Ids = Sequence[str | BadId | None]

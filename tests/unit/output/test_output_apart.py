@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from exporter.model import Reason, Rejection
 from exporter.output.apart import lie_apart
-from exporter.output.shards import DATA, ShardFacts, file_name
+from exporter.output.facts import DATA, ShardFacts, file_name
 
 Write = Callable[..., list[ShardFacts]]
 Fresh = Callable[[], AbstractContextManager[str]]

@@ -20,8 +20,8 @@ from exporter.errors import MachineError
 from exporter.model import Attrs, BadId, Reason, Rejection
 from exporter.output import files
 from exporter.output.assemble import assemble, read
+from exporter.output.facts import BAD, DATA, FOLDERS, REJECTS, ShardFacts, file_name
 from exporter.output.publish import STAGE
-from exporter.output.shards import BAD, DATA, FOLDERS, REJECTS, ShardFacts, file_name
 from exporter.schema import Layout
 
 Item = str | BadId | None

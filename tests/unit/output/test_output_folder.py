@@ -11,10 +11,10 @@ from exporter.errors import MachineError, OutputError
 from exporter.model import Attrs
 from exporter.output import manifest, publish
 from exporter.output.assemble import assemble, read
+from exporter.output.facts import DATA, ShardFacts, file_name
 from exporter.output.folder import Folder, held
 from exporter.output.identity import Identity
 from exporter.output.manifest import Manifest
-from exporter.output.shards import DATA, ShardFacts, file_name
 from exporter.schema import Column
 
 Write = Callable[..., list[ShardFacts]]
@@ -260,7 +260,8 @@ import sys
 from pathlib import Path
 import pyarrow as pa
 from exporter.output.folder import held
-from exporter.output.shards import FOLDERS, ShardFacts, file_name, write_table
+from exporter.output.facts import FOLDERS, ShardFacts, file_name
+from exporter.output.shards import write_table
 with held(Path(sys.argv[1])) as folder:
     folder.begin({})
     for number in range(3):

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from exporter.errors import OutputError
 from exporter.model import Attrs
+from exporter.output.facts import FOLDERS, FileFacts, ShardFacts, file_name
 from exporter.output.folder import Folder
 from exporter.output.left import Left, progress_of, remove_all_but, survey
-from exporter.output.shards import FOLDERS, FileFacts, ShardFacts, file_name
 
 Write = Callable[..., list[ShardFacts]]
 Fresh = Callable[[], AbstractContextManager[str]]

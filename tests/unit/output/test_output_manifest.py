@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from exporter.errors import MachineError, OutputError
 from exporter.model import Reason
 from exporter.output import manifest
+from exporter.output.facts import BAD, DATA, REJECTS, FileFacts, ShardFacts
 from exporter.output.manifest import Manifest, schema_rows, totals
-from exporter.output.shards import BAD, DATA, REJECTS, FileFacts, ShardFacts
 from exporter.schema import Column
 
 counts = st.integers(0, 10**9)

@@ -10,9 +10,9 @@ import pytest
 
 from exporter.errors import MachineError
 from exporter.output import publish
+from exporter.output.facts import FOLDERS
 from exporter.output.folder import RUN, Folder, held
 from exporter.output.journal import Journal
-from exporter.output.shards import FOLDERS
 
 OLD = {"data/part-000000.parquet": b"old", "data/part-000001.parquet": b"old", "manifest.json": b"old"}
 NEW = {f"{folder}/part-000000.parquet": b"new " + folder.encode() for folder in FOLDERS} | {"manifest.json": b"new"}

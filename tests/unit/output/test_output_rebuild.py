@@ -10,8 +10,9 @@ from exporter.flatten import Attributes
 from exporter.model import Attrs, Batch, Chunk, Reason, Rejection, Reply
 from exporter.output import files
 from exporter.output.assemble import read
+from exporter.output.facts import DATA, FOLDERS, ShardFacts, file_name
 from exporter.output.rebuild import Rebuilder
-from exporter.output.shards import DATA, FOLDERS, ShardFacts, ShardWriter, file_name
+from exporter.output.shards import ShardWriter
 from exporter.schema import ACCOUNT, Layout
 
 IDS = [f"user {number}" for number in range(12)]

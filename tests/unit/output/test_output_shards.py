@@ -22,19 +22,10 @@ from exporter.errors import MachineError
 from exporter.flatten import BAD_VALUES, Attributes
 from exporter.model import Attrs, BadId, Batch, Reason, Rejection
 from exporter.output import files
+from exporter.output.answers import REJECT_SCHEMA
 from exporter.output.assemble import read
-from exporter.output.shards import (
-    BAD,
-    DATA,
-    FOLDERS,
-    REJECT_SCHEMA,
-    REJECTS,
-    ROW_GROUP_ROWS,
-    ShardFacts,
-    ShardWriter,
-    file_name,
-    write_table,
-)
+from exporter.output.facts import BAD, DATA, FOLDERS, REJECTS, ShardFacts, file_name
+from exporter.output.shards import ROW_GROUP_ROWS, ShardWriter, write_table
 from exporter.schema import Layout
 
 Item = str | BadId | None

@@ -17,7 +17,8 @@ from exporter.errors import MachineError
 from exporter.flatten import Attributes
 from exporter.model import Batch, Chunk, Reason, Rejection, Reply, Rows
 from exporter.output import files
-from exporter.output.shards import FOLDERS, ShardFacts, ShardWriter
+from exporter.output.facts import FOLDERS, ShardFacts
+from exporter.output.shards import ShardWriter
 from exporter.output.spill import Spill
 from exporter.schema import Layout
 
