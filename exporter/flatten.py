@@ -85,34 +85,51 @@ class Attributes:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """The attributes of some rows, turned on their side: a text array for each name that a row has, null where one has not.
+    """Some accounts and their attributes, turned on their side: one text array with the accounts, then a column after the other.
 
-    `accounts` counts by name the rows that have it.
+    `places` tells which column an attribute is, from 1; it has those that an account has. One array makes one call of the
+    library, which costs a third of a call for each column, and one object for the collector to look at.
     """
 
-    columns: Mapping[str, Array]
-    accounts: Mapping[str, int]
+    whole: Array
+    size: int
+    places: Mapping[str, int]
+
+    @property
+    def accounts(self) -> Array:
+        """The accounts."""
+        return self._cut(0)
+
+    def column(self, name: str) -> Array:
+        """Give the texts of an attribute, null where an account has not got it."""
+        place = self.places.get(name)
+        return pa.nulls(self.size, pa.string()) if place is None else self._cut(place)
+
+    def _cut(self, place: int) -> Array:
+        return self.whole.slice(place * self.size, self.size)
 
 
-def texts(found: Mapping[str, Attrs], accounts: Sequence[str]) -> Texts:
-    """Take the rows of these accounts, in this order."""
+def texts(found: Mapping[str, Attrs], accounts: Sequence[str]) -> tuple[Texts, Mapping[str, int]]:
+    """Take the rows of these accounts, in this order; count by name the accounts that have an attribute."""
     if isinstance(found, Rows):
         return _texts_of_rows(found, accounts)
     rows = [found[account] for account in accounts]
     having = Counter(chain.from_iterable(rows))
-    return Texts({name: pa.array([row.get(name) for row in rows], pa.string()) for name in having}, having)
+    return _texts(accounts, having, ([row.get(name) for row in rows] for name in having)), having
 
 
-def _texts_of_rows(found: Rows, accounts: Sequence[str]) -> Texts:
-    """Make one array, column after column, and cut it: one call of the library costs a third of a call for each column."""
+def _texts_of_rows(found: Rows, accounts: Sequence[str]) -> tuple[Texts, Mapping[str, int]]:
     size = len(accounts)
-    columns = zip(*map(found.texts.__getitem__, accounts), strict=True)
-    whole: Array = pa.array(list(chain.from_iterable(columns)), pa.string())
-    cut = {name: whole.slice(place * size, size) for place, name in enumerate(found.names)}
-    if not whole.null_count:
-        return Texts(cut, dict.fromkeys(cut, size))
-    having = {name: number for name, column in cut.items() if (number := size - column.null_count)}
-    return Texts({name: cut[name] for name in having}, having)
+    made = _texts(accounts, found.names, zip(*map(found.texts.__getitem__, accounts), strict=True))
+    if not made.whole.null_count:
+        return made, dict.fromkeys(found.names, size)
+    having = {name: number for name in found.names if (number := size - made.column(name).null_count)}
+    return Texts(made.whole, size, {name: made.places[name] for name in having}), having
+
+
+def _texts(accounts: Sequence[str], names: Iterable[str], columns: Iterable[Sequence[str | None]]) -> Texts:
+    whole: Array = pa.array([*accounts, *chain.from_iterable(columns)], pa.string())
+    return Texts(whole, len(accounts), {name: place for place, name in enumerate(names, 1)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The answers to one shard as they come in, kept as columns; once all are in, joined in input order."""
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from exporter.batching import Shard
 from exporter.errors import SettingsError
-from exporter.flatten import Array, Attributes, Sighting, arrow_schema, texts
+from exporter.flatten import Array, Attributes, Sighting, Texts, arrow_schema, texts
 from exporter.model import Batch, Rejection, Reply
 from exporter.output.spill import Spill
 
@@ -28,16 +28,10 @@ REJECT_SCHEMA = arrow_schema(
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What was found of one batch: accounts, the columns of the attributes that one of them has, and input rows."""
+    """What was found of one batch: accounts, their attributes, and input rows."""
 
-    accounts: pa.StringArray
-    columns: Mapping[str, Array]
+    texts: Texts
     rows: Sequence[int]
-
-    def __reduce__(self) -> tuple[object, ...]:
-        """Pickle copies of the columns: each that is a slice would bring the whole of the array that all are cut from."""
-        columns = {name: pa.concat_arrays([column, column.slice(0, 0)]) for name, column in self.columns.items()}
-        return Part, (self.accounts, columns, self.rows)
 
 
 @dataclass(slots=True)
@@ -58,9 +52,9 @@ class Answers:
             found = [(row, name) for row, name in places if name in reply.found]
             accounts, rows = [name for _, name in found], [row for row, _ in found]
         if accounts:
-            made = texts(reply.found, accounts)
-            self.sighting.add(attributes.see(made.accounts))
-            self.found[batch.seq] = Part(pa.array(accounts, pa.string()), made.columns, array("q", rows))
+            made, having = texts(reply.found, accounts)
+            self.sighting.add(attributes.see(having))
+            self.found[batch.seq] = Part(made, array("q", rows))
 
     def put_aside(self, folder: Path) -> Spill:
         """Leave what is known so far to a spill; what comes later is kept beside it."""
@@ -82,12 +76,10 @@ class Answers:
 def in_input_order(shard: Shard, answers: Answers) -> tuple[pa.StringArray, dict[str, Array]]:
     """Join a shard's batches in order, and repeat what stands again in the input. Takes the answers apart."""
     parts = [answers.found.pop(seq) for seq in sorted(answers.found)]
-    accounts = _joined([part.accounts for part in parts], shard)
+    accounts = _joined([part.texts.accounts for part in parts], shard)
     rows = [row for part in parts for row in part.rows] if shard.repeats else []
-    chunks = {name: [_column(part, name) for part in parts] for name in sorted(answers.sighting.seen)}
-    del parts
-    # One column at a time, so that the batches' small arrays and the joined ones never stand side by side as a whole.
-    columns = {name: _joined(chunks.pop(name), shard) for name in sorted(chunks)}
+    names = sorted(answers.sighting.seen)
+    columns = {name: _joined([part.texts.column(name) for part in parts], shard) for name in names}
     if shard.repeats:
         order = _with_repeats(shard, accounts, rows, answers)
         accounts = accounts.take(order)
@@ -107,12 +99,6 @@ def _joined(arrays: Sequence[Array], shard: Shard) -> Array:
             " Run again with --restart and a smaller --shard-rows."
         )
     return whole.chunk(0) if whole.num_chunks else pa.array([], pa.string())
-
-
-def _column(part: Part, name: str) -> Array:
-    """Give a column of a batch; all null where no account of the batch has the attribute."""
-    column = part.columns.get(name)
-    return pa.nulls(len(part.accounts), pa.string()) if column is None else column
 
 
 def _with_repeats(shard: Shard, accounts: pa.StringArray, rows: Sequence[int], answers: Answers) -> pa.Int64Array:

@@ -1,7 +1,9 @@
 """Rows of attributes become Arrow columns."""
 
 from collections import Counter
+from collections.abc import Mapping
 from random import Random
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -22,8 +24,12 @@ def accounts_of(rows: list[dict[str, str | None]]) -> list[str]:
     return [f"user{number}" for number in range(len(rows))]
 
 
-def made_of(rows: list[dict[str, str | None]]) -> Texts:
+def made_of(rows: list[dict[str, str | None]]) -> tuple[Texts, Mapping[str, int]]:
     return texts(dict(zip(accounts_of(rows), rows, strict=True)), accounts_of(rows))
+
+
+def columns_of(made: Texts) -> dict[str, Any]:
+    return {name: made.column(name) for name in made.places}
 
 
 def accounts_by_name(rows: list[dict[str, str | None]]) -> Counter[str]:
@@ -34,9 +40,9 @@ def accounts_by_name(rows: list[dict[str, str | None]]) -> Counter[str]:
 def test_text_columns_give_back_what_was_answered(rows: list[dict[str, str | None]]) -> None:
     """Every value of every row stands in its column, and nothing else does."""
     attributes = Attributes()
-    attributes.see(made_of(rows).accounts)
+    attributes.see(made_of(rows)[1])
     columns = Layout(None, {}).columns(attributes.names)
-    made = typed(pa.array(accounts_of(rows), pa.string()), made_of(rows).columns, columns)
+    made = typed(pa.array(accounts_of(rows), pa.string()), columns_of(made_of(rows)[0]), columns)
     expected = [
         {ACCOUNT: account, **{column.name: row.get(column.attribute) for column in columns}}
         for account, row in zip(accounts_of(rows), rows, strict=True)
@@ -51,9 +57,9 @@ def test_text_columns_give_back_what_was_answered(rows: list[dict[str, str | Non
 def test_a_value_is_typed_or_kept_aside(rows: list[dict[str, str | None]], type_name: str) -> None:
     """Of every value that is not null, either the typed column has it or `bad_values` keeps its text: rows in order."""
     attributes = Attributes()
-    attributes.see(made_of(rows).accounts)
+    attributes.see(made_of(rows)[1])
     columns = [Column(f"c{place}", name, type_name) for place, name in enumerate(sorted(attributes.names))]
-    made = typed(pa.array(accounts_of(rows), pa.string()), made_of(rows).columns, columns)
+    made = typed(pa.array(accounts_of(rows), pa.string()), columns_of(made_of(rows)[0]), columns)
     bad = []
     for place, row in enumerate(rows):
         for column in columns:
@@ -74,8 +80,8 @@ def test_a_value_is_typed_or_kept_aside(rows: list[dict[str, str | None]], type_
 def test_of_chosen_attributes_the_others_are_counted(rows: list[dict[str, str | None]], chosen: list[str]) -> None:
     """With chosen attributes exactly these have columns; each other one counts the accounts that had it."""
     attributes = Attributes(chosen, exactly=True)
-    sighting = attributes.see(made_of(rows[:3]).accounts)
-    sighting.add(attributes.see(made_of(rows[3:]).accounts))
+    sighting = attributes.see(made_of(rows[:3])[1])
+    sighting.add(attributes.see(made_of(rows[3:])[1]))
     assert attributes.names == set(chosen)
     assert sighting.seen == {name for row in rows for name in row} & set(chosen)
     assert sighting.ignored == Counter(name for row in rows for name in row if name not in chosen)
@@ -101,12 +107,15 @@ def test_rows_become_the_columns_that_their_dicts_become(rows: list[dict[str, st
     accounts = accounts_of(rows)
     found = Rows(names, {a: tuple(row.get(name) for name in names) for a, row in zip(accounts, plain, strict=True)})
     asked = chance.sample(accounts, len(accounts))
-    quick, slow = texts(found, asked), texts(dict(zip(accounts, plain, strict=True)), asked)
     assert dict(found) == dict(zip(accounts, plain, strict=True))
-    assert quick.accounts == slow.accounts
-    assert {name: column.to_pylist() for name, column in quick.columns.items()} == {
-        name: column.to_pylist() for name, column in slow.columns.items()
-    }
+    (quick, quick_having), (slow, slow_having) = (
+        texts(found, asked),
+        texts(dict(zip(accounts, plain, strict=True)), asked),
+    )
+    assert quick_having == slow_having
+    assert quick.accounts.to_pylist() == slow.accounts.to_pylist() == asked
+    assert quick.places.keys() == slow.places.keys()
+    assert all(quick.column(name).to_pylist() == slow.column(name).to_pylist() for name in names)
 
 
 def test_more_names_than_columns_stop_the_run() -> None:
