@@ -2,12 +2,10 @@
 
 import asyncio
 import random
-import selectors
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, TypeVar
 
 import pytest
 from hypothesis import example, given, settings
@@ -18,39 +16,10 @@ from exporter.model import Fetch, Reason, Reply
 from exporter.retry import Breaker, Gate, Policy, held, hold, leading, retrying
 from exporter.retry.apart import Apart
 from exporter.retry.breaker import NEWS_S, PROBE_S_MAX, ROW_MAX, WINDOW_CALLS_MAX, WINDOW_S, probe_gap_s, span
+from tests.unit.virtual import run
 
-T = TypeVar("T")
 LATENCY_S = 0.5
 TIMEOUT_S = 5.0
-
-
-class _Skipping(selectors.DefaultSelector):
-    """Waits for nothing: a loop whose time is virtual has no sockets to wait for."""
-
-    now = 1000.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Let the time pass at once."""
-        assert timeout is not None, "everybody waits for somebody else"
-        self.now += timeout
-        return super().select(0)
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """A loop in which an hour passes in no time, and in the same order every time."""
-
-    def __init__(self) -> None:
-        self._skipping = _Skipping()
-        super().__init__(self._skipping)
-
-    def time(self) -> float:
-        """Tell the virtual time."""
-        return self._skipping.now
-
-
-def virtually(main: Coroutine[Any, Any, T]) -> T:
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(main)
 
 
 def failure(verdict: Verdict = Verdict.RETRY, code: int | None = None, **kind: bool | int) -> AttemptError:
@@ -149,7 +118,7 @@ class World:
 
     def carry(self, batches: Sequence[Sequence[str]], in_flight: int) -> Reply:
         """Settle all batches, so many at a time; raises the first error, and checks that no task is left behind."""
-        return virtually(self._carry(batches, in_flight))
+        return run(self._carry(batches, in_flight))
 
     async def _carry(self, batches: Sequence[Sequence[str]], in_flight: int) -> Reply:
         fetch, slots, total = self.layered(), asyncio.Semaphore(in_flight), Reply()
@@ -516,7 +485,7 @@ def test_a_paused_run_is_cancelled_at_once(at: float) -> None:
         assert len(asyncio.all_tasks()) == 1
         return world.now()
 
-    assert virtually(go()) == pytest.approx(at, abs=1e-3)
+    assert run(go()) == pytest.approx(at, abs=1e-3)
 
 
 def test_when_the_prober_is_cancelled_another_one_probes() -> None:
@@ -533,7 +502,7 @@ def test_when_the_prober_is_cancelled_another_one_probes() -> None:
             next((task for task in tasks[:-5] if not task.done()), tasks[0]).cancel()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
-    results = virtually(go())
+    results = run(go())
     assert any(isinstance(result, asyncio.CancelledError) for result in results)
     assert all(isinstance(result, (Reply, asyncio.CancelledError)) for result in results)
     assert all(isinstance(result, Reply) for result in results[-5:])

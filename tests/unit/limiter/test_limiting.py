@@ -15,7 +15,7 @@ from exporter.limiter import RATE_UNLIMITED, Limiter, limited
 from exporter.limiter.pace import CUT, ROW
 from exporter.limiter.window import Sent
 from exporter.model import ON_SENT, Reply
-from tests.unit.limiter.virtual import most_in_a_second, run
+from tests.unit.virtual import most_in_a_second, run
 
 RATES = st.integers(1, 20) | st.floats(0.3, 30) | st.sampled_from([0.3, 0.5, 1, 1.5, 2.7, 49.5, 50, 99.9, 100, 500])
 

@@ -11,7 +11,7 @@ import pytest
 from exporter.errors import AttemptError, Verdict
 from exporter.limiter import Limiter, limited
 from exporter.model import ON_SENT, Fetch, Reply
-from tests.unit.limiter.virtual import run
+from tests.unit.virtual import run
 
 IN_FLIGHT = 100
 LEAVES_S = (0.0003, 0.0012)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.limiter.window import Sent, Way, Window
-from tests.unit.limiter.virtual import most_in_a_second
+from tests.unit.virtual import most_in_a_second
 
 LATENCIES = st.lists(st.none() | st.floats(0.001, 3), min_size=1, max_size=200)
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import selectors
-from collections.abc import Awaitable, Sequence
-from typing import Any
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 TURN_S = 1e-6  # a turn of the loop takes a moment, as everywhere
 
@@ -34,9 +36,9 @@ class LeapingLoop(asyncio.SelectorEventLoop):
         return self._leaping.now
 
 
-def run(job: Awaitable[Any]) -> Any:
+def run(job: Coroutine[Any, Any, T]) -> T:
     with asyncio.Runner(loop_factory=LeapingLoop) as runner:
-        return runner.run(job)  # type: ignore[arg-type] # a coroutine
+        return runner.run(job)
 
 
 def most_in_a_second(times: Sequence[float], second: float = 1.0) -> int:
