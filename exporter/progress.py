@@ -1,6 +1,8 @@
 """Counters of a run, its rate and time left. Takes `now`, prints nothing."""
 
 import contextlib
+import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,6 +13,11 @@ from exporter.model import ANSWERS, Fetch, Reason, Reply
 
 SERIES_POINTS_MAX = 600  # the series of a run of any length stays small: its points grow wider instead
 RECENT_S = 10.0
+LATENCY_BOUNDS_S = tuple(
+    round(step * 10.0**power, 6) for power in range(-3, 3) for step in (1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.3, 8)
+)
+"""Bounds of the counts of latencies, each a quarter above the one before (R10 of ISO 3); no call may take longer than 300 s."""
+LATENCY_NAMES = tuple(f"{bound:g}" for bound in LATENCY_BOUNDS_S)
 COUNTERS = ("requests", "retries", "refusals", "outages", "slow_downs")
 
 
@@ -25,7 +32,13 @@ class Point:
     accounts: int = 0
     latency_s_sum: float = 0.0
     latency_s_max: float = 0.0
+    latencies: dict[str, int] = field(default_factory=dict)
+    """Answers by the bound of their latency, in seconds: "0.05" counts those over 0.04 and up to 0.05."""
     errors: dict[str, int] = field(default_factory=dict)
+    retries: int = 0
+    slow_downs: int = 0
+    paused_s: float = 0.0
+    """Seconds of the stretch in which the service was out of reach."""
     pace: float | None = None
     """The lowest rate in force while requests started, in requests a second."""
 
@@ -43,7 +56,11 @@ class Point:
             accounts=self.accounts + later.accounts,
             latency_s_sum=self.latency_s_sum + later.latency_s_sum,
             latency_s_max=max(self.latency_s_max, later.latency_s_max),
+            latencies=dict(Counter(self.latencies) + Counter(later.latencies)),
             errors=dict(Counter(self.errors) + Counter(later.errors)),
+            retries=self.retries + later.retries,
+            slow_downs=self.slow_downs + later.slow_downs,
+            paused_s=self.paused_s + later.paused_s,
             pace=min((pace for pace in (self.pace, later.pace) if pace is not None), default=None),
         )
 
@@ -64,6 +81,22 @@ class Series:
         if place not in self._points:
             self._points[place] = Point(at_s=place * self._width_s, width_s=self._width_s)
         return self._points[place]
+
+    def pause(self, from_s: float, to_s: float) -> None:
+        """Take note of a stretch in which the service was out of reach, each point of its share."""
+        while from_s < to_s:
+            point = self.at(from_s)
+            until_s = min(to_s, point.at_s + point.width_s)
+            point.paused_s += until_s - from_s
+            # Where a sum of fractions stops short of the next point, go there all the same.
+            from_s = max(until_s, math.nextafter(from_s, math.inf))
+
+    def total(self) -> Point:
+        """Return all points as one."""
+        total = Point(at_s=0.0, width_s=0.0)
+        for point in self._points.values():
+            total = total.merge(point)
+        return total
 
     def rows(self) -> list[dict[str, object]]:
         """Return the points in order, as plain data."""
@@ -113,6 +146,10 @@ class Progress:
         self._paused_s = 0.0
         self._paused_before_s = 0.0
         self._paused_at: float | None = None
+        self.paused_why: str | None = None
+        """Why the service counts as out of reach just now, None while it answers."""
+        self.shards = 0
+        """Shards that are durable, those of earlier starts included."""
         self.found = 0
         self.reasons: Counter[Reason] = Counter()
         self.share_read: float | None = None
@@ -151,7 +188,7 @@ class Progress:
         times = {"seconds": self.elapsed_s, "paused_s": self.paused_s}
         return {**counts, **times, "pace_min": self.pace_min, "series": self.series.rows()}
 
-    def restore(self, state: Mapping[str, Any], reasons: Mapping[str, int], found: int) -> None:
+    def restore(self, state: Mapping[str, Any], reasons: Mapping[str, int], found: int, shards: int = 0) -> None:
         """Go on counting from the `state` of an earlier start, whose shards settled so many accounts."""
         with contextlib.suppress(KeyError, TypeError, ValueError):  # of another version: only the counts are lost
             self.series.restore(state["series"])
@@ -161,6 +198,7 @@ class Progress:
                 setattr(self, name, state[name])
             self.pace_min = None if state["pace_min"] is None else float(state["pace_min"])
         self._requests_before = self.requests
+        self.shards = shards
         self.found = found
         self.reasons.update({Reason(reason): number for reason, number in reasons.items()})
         self.skipped = self.planned = self.settled
@@ -183,6 +221,8 @@ class Progress:
         point.answers += 1
         point.latency_s_sum += latency_s
         point.latency_s_max = max(point.latency_s_max, latency_s)
+        name = LATENCY_NAMES[min(bisect_left(LATENCY_BOUNDS_S, latency_s), len(LATENCY_NAMES) - 1)]
+        point.latencies[name] = point.latencies.get(name, 0) + 1
 
     def failed(self, error: AttemptError) -> None:
         """Count a failed attempt by its code."""
@@ -194,20 +234,29 @@ class Progress:
     def retried(self) -> None:
         """Count an attempt that repeats another."""
         self.retries += 1
+        self.series.at(self.elapsed_s).retries += 1
 
     def slowed(self) -> None:
         """Count a cut of the rate."""
         self.slow_downs += 1
+        self.series.at(self.elapsed_s).slow_downs += 1
 
-    def paused(self) -> None:
+    def paused(self, why: str) -> None:
         """Count the beginning of an outage."""
         self.outages += 1
+        self.paused_why = why
         self._paused_at = self._clock()
 
     def resumed(self) -> None:
         """Count the end of an outage."""
-        self._paused_s = self.paused_s
-        self._paused_at = None
+        lasted_s = self.paused_s - self._paused_s
+        self._paused_s += lasted_s
+        self._paused_at = self.paused_why = None
+        self.series.pause(self.elapsed_s - lasted_s, self.elapsed_s)
+
+    def committed(self) -> None:
+        """Count a shard that is durable."""
+        self.shards += 1
 
     def settle(self, reply: Reply) -> None:
         """Count a batch whose every account is found or rejected."""
@@ -235,6 +284,22 @@ class Progress:
             return None
         worked_s = self._clock() - self._began - (self.paused_s - self._paused_before_s)
         return max(0.0, self.planned / self.share_read - self.settled) * worked_s / settled
+
+
+def percentile(latencies: Mapping[str, int], share: float) -> float | None:
+    """Estimate the latency in seconds that this share of answers did not exceed, to a quarter; None without answers.
+
+    `latencies` counts answers by their bound, as a Point does.
+    """
+    counts = sorted((float(bound), count) for bound, count in latencies.items())
+    wanted = share * sum(count for _, count in counts)
+    below = 0
+    for bound, count in counts:
+        if below + count >= wanted and count:
+            lower = LATENCY_BOUNDS_S[place - 1] if (place := bisect_left(LATENCY_BOUNDS_S, bound)) else 0.0
+            return lower + (bound - lower) * (wanted - below) / count
+        below += count
+    return None
 
 
 def counted(fetch: Fetch, progress: Progress, clock: Callable[[], float]) -> Fetch:

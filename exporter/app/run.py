@@ -57,7 +57,7 @@ class Run:
         self.recognised = threading.Event()
         """Set once the input has shown that it is what the shards that are left were made of."""
         asked = manifest.asked(self._shards)
-        job.progress.restore(left.progress, asked, manifest.rows(self._shards))
+        job.progress.restore(left.progress, asked, manifest.rows(self._shards), len(self._shards))
 
     async def carry(self) -> None:
         """Ask for every account that has no durable shard, and make every shard durable."""
@@ -248,3 +248,4 @@ class Run:
     def _durable(self, facts: ShardFacts) -> None:
         self._place.record_shard(facts, self._job.progress.state())
         self._shards.append(facts)
+        self._job.progress.committed()

@@ -56,7 +56,7 @@ class Gate:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     on_retry: Callable[[], None] = lambda: None
     tell: Callable[[str], None] = lambda _sentence: None
-    on_open: Callable[[], None] = lambda: None
+    on_open: Callable[[str], None] = lambda _why: None
     on_close: Callable[[], None] = lambda: None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _failure: AttemptError | None = None
@@ -101,7 +101,7 @@ class Gate:
         if self.breaker.is_open:
             return
         self.breaker.open(self.clock(), self.jitter())
-        self.on_open()
+        self.on_open(str(failure))
         most = f" for at most {span(self.breaker.outage_s_max)}" if self.breaker.known else ""
         self.tell(f"Paused: the service is out of reach and is asked again every few seconds{most}. {failure}")
 

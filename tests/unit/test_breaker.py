@@ -110,7 +110,7 @@ class World:
         """Count a repeated call."""
         self.retries += 1
 
-    def _open(self) -> None:
+    def _open(self, _why: str) -> None:
         self.opened.append(self.now())
 
     def _close(self) -> None:

@@ -1,6 +1,7 @@
 """Counters of a run."""
 
 import json
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from exporter.errors import AttemptError, Verdict
 from exporter.model import Reason, Rejection, Reply
-from exporter.progress import COUNTERS, SERIES_POINTS_MAX, Progress, Series
+from exporter.progress import COUNTERS, LATENCY_BOUNDS_S, SERIES_POINTS_MAX, Point, Progress, Series, percentile
 
 MOMENTS = st.lists(st.floats(0, 3) | st.floats(0, 2_000) | st.floats(0, 1e6), min_size=1, max_size=60)
 
@@ -178,19 +179,54 @@ def test_pauses_are_counted_and_are_no_part_of_the_pace() -> None:
     progress.share_read, progress.planned = 0.5, 200
     clock.now += 100
     progress.settle(Reply(found={str(place): {} for place in range(100)}))
-    progress.paused()
+    progress.paused("no connection")
     clock.now += 30
-    assert (progress.outages, progress.paused_s) == (1, 30.0)
+    assert (progress.outages, progress.paused_s, progress.paused_why) == (1, 30.0, "no connection")
     assert progress.left_s() == pytest.approx(300)
     clock.now += 10
     progress.resumed()
     clock.now += 100
-    assert (progress.outages, progress.paused_s) == (1, 40.0)
+    assert (progress.outages, progress.paused_s, progress.paused_why) == (1, 40.0, None)
     assert progress.left_s() == pytest.approx(600)
-    progress.paused()
+    progress.paused("no connection")
     clock.now += 1
     progress.resumed()
     assert (progress.outages, progress.paused_s) == (2, 41.0)
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 50), st.floats(0.01, 700)), min_size=1, max_size=8))
+def test_pauses_stand_in_the_series_where_they_were(pauses: list[tuple[float, float]]) -> None:
+    """Each point holds its share of every pause and never more than its width; together they are the seconds paused."""
+    clock = Clock()
+    progress = Progress(clock)
+    for work_s, pause_s in pauses:
+        clock.now += work_s
+        progress.paused("out of reach")
+        clock.now += pause_s
+        progress.resumed()
+    points = [Point(**row) for row in json.loads(json.dumps(progress.series.rows()))]
+    assert sum(point.paused_s for point in points) == pytest.approx(progress.paused_s)
+    assert all(point.paused_s <= point.width_s + 1e-6 for point in points)
+
+
+@given(st.lists(st.floats(1e-5, 400), min_size=1, max_size=300), st.floats(0.01, 1))
+def test_percentiles_are_right_to_a_quarter(latencies: list[float], share: float) -> None:
+    """The estimate lies in the same step of a quarter as the latency that so many answers did not exceed."""
+    progress = Progress(Clock())
+    for latency in latencies:
+        progress.answered(latency)
+    total = progress.series.total()
+    assert sum(total.latencies.values()) == len(latencies)
+    exact = sorted(latencies)[max(0, math.ceil(share * len(latencies) - 1e-9) - 1)]
+    found = percentile(total.latencies, share)
+    assert found is not None
+    assert found <= 1.3 * exact or found <= LATENCY_BOUNDS_S[0]
+    assert found >= exact / 1.3
+
+
+def test_no_answers_have_no_percentile() -> None:
+    """Nothing is made up where nothing was answered."""
+    assert percentile({}, 0.5) is None
 
 
 def worked(clock: Clock, progress: Progress, seconds: int, each: int) -> None:
