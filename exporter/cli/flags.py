@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from exporter.cli.console import hide
-from exporter.settings import SECRETS, Settings, load
+from exporter.settings import SECRETS, Settings, flag, load
 
 METAVARS = {
     "in_flight": "NUMBER",
@@ -22,6 +22,9 @@ METAVARS = {
     "attributes": "A,B,C|auto",
     "types": "A=TYPE,…",
     "duplicates": "drop|keep",
+    "report": "run|data",
+    "log_format": "text|json",
+    "out": "OUT",
 }
 SERVICE = (
     "region",
@@ -34,6 +37,10 @@ SERVICE = (
     "timeout_s",
 )
 """The settings that any command needs to speak to the service."""
+SHOWN = ("as_json", "quiet", "log_format")
+"""The settings that say how a command shows itself."""
+METRICS = ("metrics_port", "metrics_host", "metrics_textfile")
+"""The settings that say where a command puts its metrics."""
 
 
 def ending(command: Callable[..., int]) -> Callable[..., None]:
@@ -66,14 +73,14 @@ def with_settings(
         hide(settings.key())
         return command(**values, settings=settings)
 
-    config = _parameter(
+    config_file = _parameter(
         "config",
         Path,
         typer.Option(
             "--config", envvar="EXPORTER_CONFIG", help="A TOML file of settings; flags and environment win over it."
         ),
     )
-    parameters = [*own, *ours.values(), config]
+    parameters = [*own, *ours.values(), config_file]
     wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # what the library reads
     wrapped.__annotations__ = {item.name: item.annotation for item in parameters}
     wrapped.__doc__ = command.__doc__
@@ -82,12 +89,11 @@ def with_settings(
 
 def _flag(name: str) -> inspect.Parameter:
     field = Settings.model_fields[name]
-    flag = f"--{name.replace('_', '-')}"
     switch = isinstance(field.default, bool)
     default = field.get_default(call_default_factory=True, validated_data={})
     shown = "" if switch or default in (None, {}) else f" [default: {getattr(default, 'text', default)}]"
     option = typer.Option(
-        flag,
+        flag(name),
         help=f"{field.description}{shown}",
         show_default=False,
         metavar=None if switch else METAVARS.get(name, name.rpartition("_")[2].upper()),

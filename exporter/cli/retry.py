@@ -7,12 +7,12 @@ import orjson
 import typer
 
 from exporter.cli.console import say, show
-from exporter.cli.flags import SERVICE
+from exporter.cli.flags import METRICS, SERVICE, SHOWN
 from exporter.cli.run import judge, make_job, summary, summary_json
 from exporter.cli.signals import carried
 from exporter.settings import Settings
 
-SETTINGS = (*SERVICE, "rate", "in_flight", "outage_max", "max_rejects")
+SETTINGS = (*SERVICE, "rate", "in_flight", "outage_max", "max_rejects", "report", "redact_ids", *SHOWN, *METRICS)
 """What a retry may be told anew; everything else is as the export was made."""
 
 
@@ -33,14 +33,13 @@ def retry(
     reasons: Annotated[
         str, typer.Option("--reasons", help="Which rejects to ask again.", metavar="A,B")
     ] = "refused,exhausted",
-    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,  # noqa: FBT002 - a flag
 ) -> int:
     """Ask again for the refused and exhausted accounts of the export in OUT, and publish it with what they have now."""
     from exporter.app import retry as ask_again
 
     wanted = [reason.strip() for reason in reasons.split(",")]
     outcome = carried(make_job(inputs or [], out, settings), lambda job: ask_again(job, wanted))
-    if json:
+    if settings.as_json:
         show(orjson.dumps(summary_json(outcome, out)).decode())
     elif outcome.asked:
         show(summary(outcome, out))

@@ -14,6 +14,7 @@ import typer
 from exporter.cli.console import duration, hide, redacted, say, show
 from exporter.cli.exits import COMPLETE, TOO_MANY_REJECTS
 from exporter.cli.signals import carried
+from exporter.errors import SettingsError
 from exporter.progress import Progress
 from exporter.settings import Settings
 
@@ -31,13 +32,13 @@ def run(
     inputs: Annotated[
         list[str], typer.Argument(help="CSV or Parquet files, folders, globs; - for standard input.", metavar="INPUT…")
     ],
-    out: Annotated[Path, typer.Option("--out", envvar="EXPORTER_OUT", help="The folder that will hold the export.")],
     settings: Settings,
-    json: Annotated[bool, typer.Option("--json", envvar="EXPORTER_JSON", help="Print the summary as JSON.")] = False,  # noqa: FBT002 - a flag
 ) -> int:
     """Export the attributes of every account in INPUT to Parquet files in OUT."""
+    if (out := settings.out) is None:
+        raise SettingsError("--out must be given: the folder that will hold the export.")
     outcome = carry_out(inputs, out, settings)
-    if json:
+    if settings.as_json:
         show(orjson.dumps(summary_json(outcome, out)).decode())
     else:
         show(summary(outcome, out))

@@ -4,7 +4,7 @@ Every setting is a flag (`--shard-rows`), a variable (`EXPORTER_SHARD_ROWS`) and
 but for the secrets, which are never flags. Seen by `app` and `cli` alone: the parts take plain values.
 """
 
-from exporter.settings.load import load, only
-from exporter.settings.model import SECRETS, Settings
+from exporter.settings.load import DEFAULT, Given, flag, given, load, only, spelt, variable
+from exporter.settings.model import SECRETS, WAYS, Settings
 
-__all__ = ["SECRETS", "Settings", "load", "only"]
+__all__ = ["DEFAULT", "SECRETS", "WAYS", "Given", "Settings", "flag", "given", "load", "only", "spelt", "variable"]

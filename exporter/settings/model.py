@@ -13,6 +13,8 @@ from exporter.settings.secret import read_secret
 from exporter.settings.values import AUTO, Accounts, Delimiter, Encoding, Limit, Names, Share, Types
 
 SECRETS = frozenset({"secret_key", "usersig"})
+WAYS = frozenset({"out", "as_json", "quiet", "log_format", "metrics_port", "metrics_host", "metrics_textfile"})
+"""Settings that say where a command writes and how it shows itself: no part of what is exported."""
 
 # Settings that shape the bytes of an export: with the input and the versions, they are its fingerprint.
 SHAPING = (
@@ -40,6 +42,8 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
         arbitrary_types_allowed=True,
     )
+
+    out: Path | None = Field(default=None, description="The folder that will hold the export.")
 
     column: str | None = Field(
         default=None,
@@ -104,6 +108,27 @@ class Settings(BaseSettings):
     )
     overwrite: bool = Field(default=False, description="Replace the complete export that lies in OUT.")
     restart: bool = Field(default=False, description="Forget the unfinished run that lies in OUT.")
+    report: Literal["run", "data"] = Field(
+        default="run", description="What report.html tells of: the run, or the data as well, which reads it once more."
+    )
+    redact_ids: bool = Field(default=False, description="Show no account id in report.html.")
+
+    as_json: bool = Field(
+        default=False, description="Print one JSON summary on standard output; all else goes to standard error."
+    )
+    quiet: bool = Field(default=False, description="Say nothing but warnings and errors.")
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="How standard error is written: text for people, json for log collectors."
+    )
+    metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = Field(
+        default=None, description="Serve Prometheus metrics at this port while the command runs; 0 takes any free one."
+    )
+    metrics_host: Annotated[str, Field(min_length=1)] = Field(
+        default="127.0.0.1", description="The address to serve metrics at; 0.0.0.0 shows them to the whole network."
+    )
+    metrics_textfile: Path | None = Field(
+        default=None, description="Write the metrics to this file (*.prom), for the node exporter's textfile collector."
+    )
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -160,6 +185,6 @@ class Settings(BaseSettings):
         return {name: dumped[name] for name in SHAPING}
 
     def public(self) -> dict[str, object]:
-        """Return all settings but the secrets, as plain data."""
-        dumped = self.model_dump(mode="json", exclude=set(SECRETS) | {"max_rejects"})
+        """Return all settings of the export but the secrets, as plain data."""
+        dumped = self.model_dump(mode="json", exclude={*SECRETS, *WAYS, "max_rejects"})
         return {**dumped, "max_rejects": self.max_rejects.text}

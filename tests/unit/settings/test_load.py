@@ -14,12 +14,15 @@ from exporter.settings.values import Limit
 def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each layer covers the one below, setting by setting; what no layer gives has its default."""
     config = tmp_path / "exporter.toml"
-    config.write_text('rate = 1\nshard_rows = 2\nin_flight = 3\n[types]\n"a=b,c" = "int64"\n')
+    config.write_text(
+        'out = "export"\njson = true\nrate = 1\nshard_rows = 2\nin_flight = 3\n[types]\n"a=b,c" = "int64"\n'
+    )
     monkeypatch.setenv("EXPORTER_SHARD_ROWS", "20")
     monkeypatch.setenv("EXPORTER_IN_FLIGHT", "30")
     made = load(config, in_flight=300, column=None)
     assert (made.rate, made.shard_rows, made.in_flight, made.timeout_s) == (1, 20, 300, 5)
     assert made.types == {"a=b,c": "int64"}
+    assert (made.out, made.as_json) == (Path("export"), True)
 
 
 @pytest.mark.parametrize(("flag", "variable"), [("base_url", "REGION"), ("region", "BASE_URL")])
@@ -104,7 +107,8 @@ def test_a_variable_is_written_like_its_flag(
 
 def test_a_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would be ignored in silence; a variable that is like no setting may be somebody else's."""
-    monkeypatch.setenv("EXPORTER_SERVICE_HOST", "10.0.0.1")
+    for name in ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_METRICS", "PORT", "PORT_9464_TCP_ADDR", "HOME"):
+        monkeypatch.setenv(f"EXPORTER_{name}", "10.0.0.1")
     assert load().rate == 100
     monkeypatch.setenv("EXPORTER_RAET", "5")
     with pytest.raises(SettingsError, match="did you mean EXPORTER_RATE"):
