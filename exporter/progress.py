@@ -94,7 +94,7 @@ class Series:
     def total(self) -> Point:
         """Return all points as one."""
         total = Point(at_s=0.0, width_s=0.0)
-        for point in self._points.values():
+        for point in list(self._points.values()):  # another thread may ask for it
             total = total.merge(point)
         return total
 
@@ -109,12 +109,12 @@ class Series:
         self._points = {int(point.at_s / self._width_s): point for point in points}
 
     def _widen(self) -> None:
-        points, self._points = self._points, {}
-        self._width_s *= 2
-        for place, point in sorted(points.items()):
-            before = self._points.get(place // 2, Point(at_s=place // 2 * self._width_s, width_s=0))
-            self._points[place // 2] = before.merge(point)
-            self._points[place // 2].width_s = self._width_s
+        width_s, wider = 2 * self._width_s, dict[int, Point]()
+        for place, point in sorted(self._points.items()):
+            before = wider.get(place // 2, Point(at_s=place // 2 * width_s, width_s=0))
+            wider[place // 2] = before.merge(point)
+            wider[place // 2].width_s = width_s
+        self._width_s, self._points = width_s, wider
 
 
 class Progress:
@@ -181,6 +181,11 @@ class Progress:
     def absent(self) -> int:
         """Accounts that the service does not know."""
         return sum(self.reasons[reason] for reason in ANSWERS)
+
+    @property
+    def share_done(self) -> float | None:
+        """How much of the input is settled, 0..1, by the share that was read; None while unknown."""
+        return min(1.0, self.settled * self.share_read / self.planned) if self.share_read and self.planned else None
 
     def state(self) -> dict[str, Any]:
         """Return what an interrupted run would go on counting from, as plain data."""
@@ -251,6 +256,7 @@ class Progress:
         """Count the end of an outage."""
         lasted_s = self.paused_s - self._paused_s
         self._paused_s += lasted_s
+        self._marks = [(self._clock(), self.requests, self.settled)]  # the pace is told from here on
         self._paused_at = self.paused_why = None
         self.series.pause(self.elapsed_s - lasted_s, self.elapsed_s)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from exporter.output.facts import ShardFacts
 from exporter.output.identity import STREAM, Identity
 from exporter.output.manifest import Manifest
 from exporter.progress import Progress
@@ -24,6 +25,8 @@ class Job:
     warn: Callable[[str], None] = field(default=lambda _sentence: None)
     tell: Callable[[str], None] = field(default=lambda _sentence: None)
     hide: Callable[[str], None] = field(default=lambda _secret: None)
+    on_begun: Callable[[str], None] = field(default=lambda _run_id: None)
+    on_shard: Callable[[ShardFacts], None] = field(default=lambda _facts: None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ class Run:
         if settings.rate < RATE_UNLIMITED:
             job.progress.rate = settings.rate
         job.progress.pace = self._limiter.pace
+        job.on_begun(place.run_id)
         if left.killed:
             self._limiter.spend_all()
         self._layout = Layout(settings.attribute_names, settings.types)
@@ -130,6 +131,7 @@ class Run:
         return Manifest(
             format=manifest.FORMAT,
             exporter=__version__,
+            run_id=self._place.run_id,
             inputs=inputs_of(self._source),
             schema=manifest.schema_rows(columns),
             absent_attributes=sorted({*(settings.attribute_names or ()), *settings.types} - seen),
@@ -249,3 +251,4 @@ class Run:
         self._place.record_shard(facts, self._job.progress.state())
         self._shards.append(facts)
         self._job.progress.committed()
+        self._job.on_shard(facts)

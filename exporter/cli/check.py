@@ -2,7 +2,8 @@
 
 import asyncio
 
-from exporter.cli.console import hide, show
+from exporter.cli.console import show
+from exporter.cli.redaction import hide
 from exporter.settings import Settings
 
 

@@ -1,72 +1,93 @@
-"""What a person sees: sentences and the progress line on standard error, results on standard output; never a secret."""
+"""What a person sees: sentences on standard error, results on standard output; never a secret.
 
-import asyncio
-import contextlib
-import json
-import os
-import re
-import shutil
+Sentences have a level, and may have facts beside them. `speak` decides for the whole process how they are written: as text
+for people, or one JSON object a line for log collectors; and whether only warnings and errors are said.
+"""
+
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from typing import TextIO
-from urllib.parse import quote, quote_plus
 
-from exporter.progress import Progress
+import orjson
 
-TERMINAL_TICK_S = 0.5
-LOG_TICK_S = 30.0
-SECRET_CHARS_MIN = 6  # a shorter one could not be told from a word or a figure; a real key has 64 characters
-_QUERY = re.compile(r"usersig=[^&\s\"']+", re.IGNORECASE)
-_USERSIG = re.compile(r"eJ[A-Za-z0-9*_%-]{60,}")  # base64 of zlib: also one that was cut short, or of somebody else
-_secrets: set[str] = set()
+from exporter.cli.redaction import redacted
 
+DETAIL, INFO, WARNING, ERROR, BUG = "debug", "info", "warning", "error", "critical"
+PREFIXES = {WARNING: "Warning: ", ERROR: "Error: ", BUG: ""}
+"""How the levels begin that are said also when all is to be quiet; DETAIL is for log collectors alone."""
 
-def hide(secret: str | None) -> None:
-    """Never print this value from now on, in none of its spellings."""
-    if secret and len(secret) >= SECRET_CHARS_MIN:
-        _secrets.update(spellings(secret))
+Writer = Callable[[str, str, dict[str, object]], str | None]
+"""Writes a sentence of a level, with its facts, as one line; None for what is not said."""
 
 
-def spellings(secret: str) -> set[str]:
-    """How URLs, JSON and Python write a text: what libraries print of our values they print in one of these.
-
-    Not base64 or a hash, which nothing here makes of a secret; and no value that is broken over lines: nothing here wraps.
-    """
-    data = secret.encode("utf-8", "surrogatepass")  # a variable of the environment need not be text
-    encoded = {quote(data), quote(data, safe=""), quote_plus(data), quote_plus(data, safe="")}
-    encoded |= {re.sub("%..", lambda found: found[0].lower(), text) for text in encoded}
-    written = {json.dumps(secret), json.dumps(secret, ensure_ascii=False), repr(secret), ascii(secret)}
-    return {secret, *encoded, *(text[1:-1] for text in written), repr(data)[2:-1]}
+def as_text(sentence: str, level: str, _facts: dict[str, object]) -> str | None:
+    """Write a sentence for people."""
+    return None if level == DETAIL else f"{PREFIXES.get(level, '')}{sentence}"
 
 
-def redacted(text: str) -> str:
-    """Cover every secret in a text."""
-    for secret in sorted(_secrets, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return _USERSIG.sub("***", _QUERY.sub("usersig=***", text))
+class _Voice:
+    """How this process speaks: one state, for whatever ends a process has to be told in the same way."""
+
+    write: Writer = staticmethod(as_text)
+    quiet = False
+    as_json = False
+    shown = False
 
 
-def say(sentence: str) -> None:
+def speak(*, quiet: bool, as_json: bool, write: Writer = as_text) -> None:
+    """Decide how everything is said from now on; `as_json` has one JSON object on standard output, whatever happens."""
+    _Voice.quiet, _Voice.as_json, _Voice.write = quiet, as_json, staticmethod(write)
+
+
+def bind(**facts: object) -> None:
+    """Put facts beside every sentence from now on, where sentences have any."""
+    if bound := getattr(_Voice.write, "bind", None):
+        bound(**facts)
+
+
+def is_quiet() -> bool:
+    """Whether nothing is said but warnings and errors."""
+    return _Voice.quiet
+
+
+def say(sentence: str, level: str = INFO, **facts: object) -> None:
     """Tell the person who runs the command something, on standard error. A log that cannot be written stops no run."""
-    _write(sys.stderr, f"{redacted(sentence)}\n")
+    if _Voice.quiet and level not in PREFIXES:
+        return
+    line = _Voice.write(sentence, level, facts)
+    if line is not None:
+        _write(sys.stderr, f"{redacted(line)}\n")
 
 
 def show(text: str) -> None:
     """Print a result, on standard output; where that fails, say so: the result itself stands on disk."""
+    _Voice.shown = True
     if sys.stdout is not None and not _write(sys.stdout, f"{redacted(text)}\n"):
-        say("Standard output could not be written to: what it would have said is lost, nothing else.")
+        say("Standard output could not be written to: what it would have said is lost, nothing else.", WARNING)
+
+
+def show_failure(sentence: str, code: int) -> None:
+    """Give those who asked for JSON theirs, also when the command fails: exactly one object."""
+    if _Voice.as_json and not _Voice.shown:
+        show(orjson.dumps({"complete": False, "exit_code": code, "error": redacted(sentence)}).decode())
 
 
 def _write(stream: TextIO | None, text: str) -> bool:
     if stream is None:  # closed by whoever started us
         return False
-    shown = text.encode(stream.encoding or "utf-8", "backslashreplace").decode(stream.encoding or "utf-8")
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    shown = text.encode(encoding, "backslashreplace").decode(encoding)
     try:
         stream.write(shown)
         stream.flush()
     except (OSError, ValueError):
         return False
     return True
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """Write a number of things: 1 file, 2 files."""
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def duration(seconds: float) -> str:
@@ -77,58 +98,3 @@ def duration(seconds: float) -> str:
     if minutes < 60:  # noqa: PLR2004 - an hour
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def line(progress: Progress) -> str:
-    """Put the state of a run into one line."""
-    requests, accounts = progress.rates()
-    parts = [
-        f"{progress.settled:,} accounts",
-        f"{requests:.0f}{_allowed(progress)} requests/s, {accounts:,.0f} accounts/s",
-    ]
-    if progress.retries:
-        parts.append(f"{progress.retries:,} retries")
-    if progress.refusals:
-        parts.append(f"{progress.refusals:,} refused")
-    if progress.slow_downs:
-        parts.append("slowed down " + ("once" if progress.slow_downs == 1 else f"{progress.slow_downs:,} times"))
-    if progress.outages:
-        parts.append(f"paused {duration(progress.paused_s)}")
-    left = progress.left_s()
-    if left is not None:
-        parts.append(f"{progress.elapsed_s / max(progress.elapsed_s + left, 1e-9):.0%}")
-        parts.append(f"{duration(left)} left")
-    return ", ".join(parts)
-
-
-def _allowed(progress: Progress) -> str:
-    """Tell the rate in force beside the quota, where there is one."""
-    if not progress.rate or not progress.pace:
-        return ""
-    pace = progress.pace()
-    return f" of {progress.rate:g}" if pace >= progress.rate else f" of {pace:.3g} now allowed, of {progress.rate:g},"
-
-
-@contextlib.asynccontextmanager
-async def watched(progress: Progress) -> AsyncIterator[None]:
-    """Show the state of a run while it lasts: a line that renews itself on a terminal, plain lines elsewhere."""
-    terminal = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-    task = asyncio.create_task(_tick(progress, terminal=terminal), name="progress line")
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        if terminal:
-            _write(sys.stderr, "\r\x1b[K")
-
-
-async def _tick(progress: Progress, *, terminal: bool) -> None:
-    while True:
-        await asyncio.sleep(TERMINAL_TICK_S if terminal else LOG_TICK_S)
-        if terminal:
-            width = shutil.get_terminal_size().columns - 1
-            _write(sys.stderr, f"\r\x1b[K{redacted(line(progress))[:width]}")
-        else:
-            say(line(progress))

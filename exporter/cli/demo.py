@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from exporter.cli.console import say, show
-from exporter.cli.run import carry_out, judge, summary
+from exporter.cli.console import say
+from exporter.cli.run import carry_out, concluded
 from exporter.errors import MachineError
 from exporter.settings import only
 
@@ -43,8 +43,7 @@ def demo(
             restart=True,
         )
         outcome = carry_out([str(ids)], folder / "export", settings)
-    show(summary(outcome, folder / "export"))
-    return judge(outcome.manifest, settings)
+    return concluded(outcome, folder / "export", settings)
 
 
 @contextlib.contextmanager

@@ -3,16 +3,22 @@
 import signal
 import traceback
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import typer
 
 from exporter import errors
-from exporter.cli.console import say
+from exporter.cli import console
+from exporter.cli.console import ERROR, say, show_failure
+from exporter.settings import Settings
+
+if TYPE_CHECKING:
+    from exporter.output.manifest import Manifest
 
 COMPLETE = 0
 TOO_MANY_REJECTS = 3
 
-EXIT_CODES: Mapping[type[errors.ExporterError], int] = {
+EXIT_CODES: Mapping[type[BaseException], int] = {
     errors.SettingsError: 2,
     errors.InputError: 2,
     errors.OutputError: 2,
@@ -38,24 +44,40 @@ def exit_code(app: typer.Typer) -> int:
         app()
     except SystemExit as ended:  # what the library ends with: a command's own code, or 2 for wrong usage
         return ended.code if isinstance(ended.code, int) else COMPLETE
-    except Stopped as stopped:
-        return SIGNAL_CODES[stopped.number]
-    except KeyboardInterrupt:
-        return SIGNAL_CODES[signal.SIGINT]
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is told, and ends with one of the codes
-        return _told(error)
+        code = code_of(error)
+        show_failure(_told(error, code), code)
+        return code
     return COMPLETE
 
 
-def _told(error: BaseException) -> int:
-    """Say what went wrong: a sentence, or for a bug of ours its traceback."""
-    if isinstance(error, MemoryError):
-        error = errors.MachineError(
-            "there is not enough memory. Lower --in-flight or --shard-rows, and run the same command again."
+def code_of(error: BaseException) -> int:
+    """Return the exit code that an error ends the process with."""
+    if isinstance(error, Stopped):
+        return SIGNAL_CODES[error.number]
+    if isinstance(error, KeyboardInterrupt):
+        return SIGNAL_CODES[signal.SIGINT]
+    return EXIT_CODES.get(errors.MachineError if isinstance(error, MemoryError) else type(error), BUG)
+
+
+def _told(error: BaseException, code: int) -> str:
+    """Say what went wrong, and return it: a sentence, or for a bug of ours its traceback. A stop was told already."""
+    if isinstance(error, Stopped | KeyboardInterrupt):
+        return (
+            f"stopped by {signal.Signals(next(number for number, ends in SIGNAL_CODES.items() if ends == code)).name}"
         )
+    if isinstance(error, MemoryError):
+        sentence = "there is not enough memory. Lower --in-flight or --shard-rows, and run the same command again."
+        error = errors.MachineError(sentence)
     if isinstance(error, errors.ExporterError):
-        say(f"Error: {error}")
-        return EXIT_CODES.get(type(error), BUG)
-    say("".join(traceback.format_exception(error)))
-    say("This is a bug in exporter: please report it with the lines above. _SUCCESS tells whether OUT is complete.")
-    return BUG
+        say(str(error), ERROR, exit_code=code)
+        return str(error)
+    say("".join(traceback.format_exception(error)), console.BUG)
+    bug = "This is a bug in exporter: please report it with the lines above. _SUCCESS tells whether OUT is complete."
+    say(bug, console.BUG, exit_code=code)
+    return bug
+
+
+def judge(manifest: "Manifest", settings: Settings) -> int:
+    """Tell how a complete export ends: whether so many failures are allowed."""
+    return COMPLETE if manifest.failures <= settings.max_rejects.of(manifest.input) else TOO_MANY_REJECTS

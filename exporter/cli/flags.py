@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from exporter.cli.console import hide
-from exporter.settings import SECRETS, Settings, flag, load
+from exporter.cli.console import as_text, speak
+from exporter.cli.redaction import hide
+from exporter.settings import SECRETS, Settings, flag, given, only
 
 METAVARS = {
     "in_flight": "NUMBER",
@@ -58,20 +59,23 @@ def with_settings(
     names: Iterable[str] = Settings.model_fields,
     before: Callable[..., Mapping[str, object]] = lambda **_own: {},
 ) -> Callable[..., int]:
-    """Give a command that takes `settings` a flag for each of these settings that is no secret, and `--config`.
+    """Give a command that takes `settings`, and perhaps where they were `found`, a flag for each of these settings that is no secret, and `--config`.
 
     `before` gives, from the command's own values, settings that all others win over.
     """
-    own = [item for item in inspect.signature(command).parameters.values() if item.name != "settings"]
+    takes = inspect.signature(command).parameters
+    own = [item for name, item in takes.items() if name not in {"settings", "found"}]
     ours = {name: _flag(name) for name in names if name not in SECRETS}
 
     def wrapped(**values: Any) -> int:
         flags = {name: values.pop(name) for name in ours}
-        settings = load(values.pop("config"), before(**values), **flags)
+        found = given(values.pop("config"), before(**values), **flags)
+        settings = only(**{name: each.value for name, each in found.items()})
         for secret in (settings.secret_key, settings.usersig):
             hide(secret.get_secret_value() if secret else None)
+        _speak(settings)
         hide(settings.key())
-        return command(**values, settings=settings)
+        return command(**values, settings=settings, **({"found": found} if "found" in takes else {}))
 
     config_file = _parameter(
         "config",
@@ -85,6 +89,16 @@ def with_settings(
     wrapped.__annotations__ = {item.name: item.annotation for item in parameters}
     wrapped.__doc__ = command.__doc__
     return wrapped
+
+
+def _speak(settings: Settings) -> None:
+    """Say everything from now on as the settings want it."""
+    write: Any = as_text
+    if settings.log_format == "json":
+        from exporter.cli.logs import JsonLines
+
+        write = JsonLines()
+    speak(quiet=settings.quiet, as_json=settings.as_json, write=write)
 
 
 def _flag(name: str) -> inspect.Parameter:

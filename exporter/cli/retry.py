@@ -3,12 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 
-from exporter.cli.console import say, show
 from exporter.cli.flags import METRICS, SERVICE, SHOWN
-from exporter.cli.run import judge, make_job, summary, summary_json
+from exporter.cli.run import concluded, make_job
 from exporter.cli.signals import carried
 from exporter.settings import Settings
 
@@ -39,10 +37,5 @@ def retry(
 
     wanted = [reason.strip() for reason in reasons.split(",")]
     outcome = carried(make_job(inputs or [], out, settings), lambda job: ask_again(job, wanted))
-    if settings.as_json:
-        show(orjson.dumps(summary_json(outcome, out)).decode())
-    elif outcome.asked:
-        show(summary(outcome, out))
-    else:
-        say(f"Nothing to ask again: no reject in {out} is {' or '.join(wanted)}.")
-    return judge(outcome.manifest, settings)
+    nothing = f"Nothing to ask again: no reject in {out} is {' or '.join(wanted)}."
+    return concluded(outcome, out, settings, None if outcome.asked else nothing)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
-from exporter.cli.console import duration, hide, redacted, say, show
-from exporter.cli.exits import COMPLETE, TOO_MANY_REJECTS
+from exporter.cli.console import DETAIL, WARNING, bind, duration, is_quiet, say, show
+from exporter.cli.exits import COMPLETE, judge
+from exporter.cli.redaction import hide, redacted
 from exporter.cli.signals import carried
 from exporter.errors import SettingsError
 from exporter.progress import Progress
@@ -20,7 +21,7 @@ from exporter.settings import Settings
 
 if TYPE_CHECKING:
     from exporter.app import Job, Outcome
-    from exporter.output.manifest import Manifest
+    from exporter.output.facts import ShardFacts
 
 EPILOG = (
     "Every flag is also EXPORTER_… in the environment and a key of the --config file. Secrets are never flags: set"
@@ -37,16 +38,27 @@ def run(
     """Export the attributes of every account in INPUT to Parquet files in OUT."""
     if (out := settings.out) is None:
         raise SettingsError("--out must be given: the folder that will hold the export.")
-    outcome = carry_out(inputs, out, settings)
+    return concluded(carry_out(inputs, out, settings), out, settings)
+
+
+def concluded(outcome: "Outcome", out: Path, settings: Settings, words: str | None = None) -> int:
+    """Show how a job ended, as it was asked for, and return the exit code; `words` stand for the summary."""
     if settings.as_json:
         show(orjson.dumps(summary_json(outcome, out)).decode())
-    else:
-        show(summary(outcome, out))
-    return judge(outcome.manifest, settings)
+    elif not is_quiet():
+        show(words or summary(outcome, out))
+    code = judge(outcome.manifest, settings)
+    if code != COMPLETE:
+        say(
+            f"Complete, but {outcome.manifest.failures:,} accounts failed and --max-rejects allows"
+            f" {settings.max_rejects.of(outcome.manifest.input):,.0f}: see rejects/ for each of them and why.",
+            WARNING,
+        )
+    return code
 
 
 def carry_out(inputs: list[str], out: Path, settings: Settings) -> "Outcome":
-    """Run the job under its progress line. Raises ExporterError, and Stopped after a signal."""
+    """Run the job in sight of whoever watches. Raises ExporterError, and Stopped after a signal."""
     # The libraries of a run take half a second to load: --help does without them.
     from exporter.app import export
 
@@ -60,20 +72,24 @@ def make_job(inputs: list[str], out: Path, settings: Settings) -> "Job":
 
     progress = Progress(time.monotonic)
     standard_input = StandardInput(sys.stdin.buffer) if "-" in inputs and sys.stdin is not None else None
-    warn = lambda words: say(f"Warning: {words}")  # noqa: E731 - a word for it
-    return Job(inputs, out, settings, progress, standard_input, warn=warn, tell=say, hide=hide)
-
-
-def judge(manifest: "Manifest", settings: Settings) -> int:
-    """Say whether so many failures are allowed."""
-    allowed = settings.max_rejects.of(manifest.input)
-    if manifest.failures <= allowed:
-        return COMPLETE
-    say(
-        f"Complete, but {manifest.failures:,} accounts failed and --max-rejects allows {allowed:,.0f}:"
-        " see rejects/ for each of them and why."
+    return Job(
+        inputs,
+        out,
+        settings,
+        progress,
+        standard_input,
+        warn=lambda sentence: say(sentence, WARNING),
+        tell=say,
+        hide=hide,
+        on_begun=lambda run_id: bind(run_id=run_id),
+        on_shard=_tell_of_shard,
     )
-    return TOO_MANY_REJECTS
+
+
+def _tell_of_shard(facts: "ShardFacts") -> None:
+    rows, rejects = facts.files["data"].rows, facts.files["rejects"].rows
+    sentence = f"Shard {facts.number} is on disk: {rows:,} rows, {rejects:,} rejects."
+    say(sentence, DETAIL, shard=facts.number, rows=rows, rejects=rejects, last_row=facts.last_row)
 
 
 def summary(outcome: "Outcome", out: Path) -> str:

@@ -9,19 +9,24 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.cli.console import say, watched
-from exporter.cli.exits import SIGNAL_CODES, Stopped
+from exporter.cli.console import say
+from exporter.cli.exits import SIGNAL_CODES, Stopped, judge
+from exporter.cli.metering import Meter, metered
+from exporter.cli.screen import watched
 
 if TYPE_CHECKING:
     from exporter.app import Job, Outcome
 
 
 def carried(job: "Job", work: Callable[["Job"], Awaitable["Outcome"]]) -> "Outcome":
-    """Do a job's work under its progress line. Raises ExporterError, and Stopped after a signal."""
-    return asyncio.run(_until_signal(job, work))
+    """Do a job's work in sight of whoever watches. Raises ExporterError, and Stopped after a signal."""
+    with metered(job) as meter:
+        outcome = asyncio.run(_until_signal(job, work, meter))
+        meter.end(judge(outcome.manifest, job.settings), outcome)
+    return outcome
 
 
-async def _until_signal(job: "Job", work: Callable[["Job"], Awaitable["Outcome"]]) -> "Outcome":
+async def _until_signal(job: "Job", work: Callable[["Job"], Awaitable["Outcome"]], meter: Meter) -> "Outcome":
     stopped: list[int] = []
     task = asyncio.current_task()
 
@@ -36,7 +41,7 @@ async def _until_signal(job: "Job", work: Callable[["Job"], Awaitable["Outcome"]
         if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup a hang-up is none
             loop.add_signal_handler(number, stop, number)
     try:
-        async with watched(job.progress):
+        async with watched(job.progress), meter.renewed():
             return await work(job)
     except asyncio.CancelledError:
         if not stopped:

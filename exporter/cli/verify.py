@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
-from exporter.cli.console import duration, say, show
+from exporter.cli.console import counted, duration, say, show
 from exporter.cli.exits import COMPLETE
 from exporter.errors import MachineError
 
@@ -39,7 +39,7 @@ def verify(
         show(_summary(report, out, seconds))
     if not report.ok:
         raise MachineError(
-            f"{out} does not match its manifest: {_counted(report.found, 'finding')}."
+            f"{out} does not match its manifest: {counted(report.found, 'finding', 'findings')}."
             " Restore it from a copy, or run the command that made it again with --overwrite."
         )
     return COMPLETE
@@ -60,7 +60,3 @@ def _summary(report: "Report", out: Path, seconds: float) -> str:
         ("lies in", str(out)),
     ]
     return "\n".join(["Verified.", *(f"  {name:<9} {text}" for name, text in rows)])
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -109,7 +110,7 @@ class Folder:
         self.forget()
         for name in FOLDERS:
             files.make_folder(self.run / name)
-        begin = {"op": "begin", "at": now(), "fingerprint_of": fingerprint}
+        begin = {"op": "begin", "at": now(), "run_id": secrets.token_hex(4), "fingerprint_of": fingerprint}
         return self._begun([begin], [])
 
     def begin_again(
@@ -134,7 +135,13 @@ class Folder:
         kept = [facts for facts in shards if facts.number not in again]
         names = [(folder, file_name(facts.number)) for folder in FOLDERS for facts in kept]
         files.share_all((self.out / folder / name, self.run / folder / name) for folder, name in names)
-        begin = {"op": "begin", "at": now(), "fingerprint_of": fingerprint, "retry": reasons}
+        begin = {
+            "op": "begin",
+            "at": now(),
+            "run_id": secrets.token_hex(4),
+            "fingerprint_of": fingerprint,
+            "retry": reasons,
+        }
         records = [begin, *({"op": "shard", **asdict(facts)} for facts in kept)]
         return self._begun(records, kept)
 
@@ -155,9 +162,18 @@ class Folder:
     @property
     def begun_at(self) -> str:
         """When the run began, whatever happened since: ISO 8601, UTC."""
+        return str(self._begin.get("at"))
+
+    @property
+    def run_id(self) -> str:
+        """What names the run in logs, whatever happened since; empty for one that an older version began."""
+        return str(self._begin.get("run_id", ""))
+
+    @property
+    def _begin(self) -> Record:
         if self._journal is None:
             raise RuntimeError("begin or resume comes first")
-        return str(self._journal.records[0].get("at"))
+        return self._journal.records[0]
 
     def record(self, op: str, **facts: object) -> None:
         """Add a record to the journal, durably. Raises MachineError."""

@@ -26,11 +26,12 @@ TOLD = ("duplicates", "blank", "spaced", "ids_hash", "seen", "ignored", "share")
 class Manifest:
     """The keys of `manifest.json`, in their order. Times are ISO 8601 in UTC.
 
-    `rate_min` is the lowest rate in force, in requests a second; what has a default was not told from the first.
+    `run_id` names the run, over all its starts; `rate_min` is the lowest rate in force, in requests a second; what has a default was not told from the first.
     """
 
     format: int
     exporter: str
+    run_id: str = ""
     inputs: Sequence[Mapping[str, str]]
     input: int
     rows: int

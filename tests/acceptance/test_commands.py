@@ -1,7 +1,5 @@
 """The other commands, and what a person sees, through real processes."""
 
-import os
-import pty
 import subprocess
 import time
 from collections.abc import Callable
@@ -56,33 +54,6 @@ def test_version_and_help(run_cli: Cli) -> None:
     ran = run_cli("--help")
     assert all(name in ran.out for name in ("run", "demo", "check", "simulate", "75"))
     assert "--shard-rows" in run_cli("run", "--help").out
-
-
-def test_a_terminal_sees_one_line_that_renews_itself(double: Double, tmp_path: Path) -> None:
-    """Accounts, rate and time left, on standard error; the summary stays alone on standard output."""
-    ids = write_ids(tmp_path / "ids.csv", [f"user_{number:05d}" for number in range(20_000)])
-    ours, theirs = pty.openpty()
-    command = exporter("run", str(ids), "--out", str(tmp_path / "export"), *double.flags, "--rate", "100")
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment(), text=True)
-    os.close(theirs)
-    seen = b""
-    with os.fdopen(ours, "rb", buffering=0) as terminal:
-        while True:
-            try:
-                part = terminal.read(65536)
-            except OSError:  # the other side is closed
-                break
-            if not part:
-                break
-            seen += part
-    out = process.stdout.read() if process.stdout else ""
-    process.communicate()
-    assert process.returncode == 0
-    assert b"requests/s" in seen
-    assert b" left" in seen
-    assert b"accounts" in seen
-    assert b"\n" not in seen
-    assert out.startswith("Complete.")
 
 
 def test_no_secret_in_the_process_title(double: Double, tmp_path: Path) -> None:

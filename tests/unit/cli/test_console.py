@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.api.usersig import sign
-from exporter.cli import console
+from exporter.cli import console, redaction, screen
 from exporter.cli.exits import EXIT_CODES, exit_code
 from exporter.errors import AttemptError, ExporterError
 from exporter.model import Reply
@@ -22,11 +22,11 @@ from exporter.progress import Progress
 @given(st.text(min_size=6, max_size=40), st.text(), st.text())
 def test_a_hidden_value_is_never_printed(secret: str, before: str, after: str) -> None:
     """By value, wherever it stands."""
-    console.hide(secret)
+    redaction.hide(secret)
     try:
-        assert secret not in console.redacted(before + secret + after).replace("***", "")
+        assert secret not in redaction.redacted(before + secret + after).replace("***", "")
     finally:
-        console._secrets.clear()  # noqa: SLF001 - what was drawn must not cover the next example
+        redaction._secrets.clear()  # noqa: SLF001 - what was drawn must not cover the next example
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=6, max_size=40))
@@ -43,33 +43,33 @@ def test_a_hidden_value_is_covered_however_it_is_spelled(secret: str) -> None:
         repr(secret)[1:-1],
         repr(secret.encode())[2:-1],
     ]
-    console.hide(secret)
+    redaction.hide(secret)
     try:
         for text in texts:
-            assert text not in console.redacted(f"before {text} after").replace("***", "")
-        assert json.loads(console.redacted(json.dumps({"a": [f" {secret} "]}))) == {"a": [" *** "]}
+            assert text not in redaction.redacted(f"before {text} after").replace("***", "")
+        assert json.loads(redaction.redacted(json.dumps({"a": [f" {secret} "]}))) == {"a": [" *** "]}
     finally:
-        console._secrets.clear()  # noqa: SLF001 - what was drawn must not cover the next example
+        redaction._secrets.clear()  # noqa: SLF001 - what was drawn must not cover the next example
 
 
 def test_what_is_no_text_can_be_hidden_as_well() -> None:
     """A variable of the environment may hold any bytes."""
-    console.hide("caf\udce9-canary")
+    redaction.hide("caf\udce9-canary")
     try:
-        assert console.redacted("a caf\udce9-canary b") == "a *** b"
+        assert redaction.redacted("a caf\udce9-canary b") == "a *** b"
     finally:
-        console._secrets.clear()  # noqa: SLF001 - other tests hide other values
+        redaction._secrets.clear()  # noqa: SLF001 - other tests hide other values
 
 
 def test_short_values_and_other_encodings_are_not_covered() -> None:
     """Said as it is: under six characters a value is like any word, and base64 of a key is made by nobody here."""
-    console.hide("admin")
-    console.hide("canary-key")
+    redaction.hide("admin")
+    redaction.hide("canary-key")
     try:
         encoded = base64.b64encode(b"canary-key").decode()
-        assert console.redacted(f"administrator {encoded}") == f"administrator {encoded}"
+        assert redaction.redacted(f"administrator {encoded}") == f"administrator {encoded}"
     finally:
-        console._secrets.clear()  # noqa: SLF001 - other tests hide other values
+        redaction._secrets.clear()  # noqa: SLF001 - other tests hide other values
 
 
 @pytest.mark.parametrize("identifier", ["administrator", "管理员", "a b+c"])
@@ -78,12 +78,12 @@ def test_a_usersig_is_covered_though_nobody_told_of_it(identifier: str, spell: C
     """Whoever signed it, whole or cut short by an excerpt; words around it stay."""
     usersig = sign(sdkappid=1400000000, key="k", identifier=identifier, now=1_700_000_002, expire_s=86_400)
     for text in (spell(usersig), spell(usersig)[:80]):
-        assert console.redacted(f"sig {text} refused") == "sig *** refused"
+        assert redaction.redacted(f"sig {text} refused") == "sig *** refused"
 
 
 def test_a_query_is_covered_whoever_made_it() -> None:
     """A UserSig in a URL is no secret we were told of, and covered all the same."""
-    assert console.redacted("GET /?usersig=eJyrVg*-_&x=1") == "GET /?usersig=***&x=1"
+    assert redaction.redacted("GET /?usersig=eJyrVg*-_&x=1") == "GET /?usersig=***&x=1"
 
 
 @pytest.mark.parametrize(
@@ -103,9 +103,9 @@ def test_the_line_tells_accounts_rate_and_time_left() -> None:
         progress.started()
         progress.settle(Reply(found={f"{place}": {} for place in range(100)}))
     now[0], progress.share_read, progress.planned = 5.0, 0.25, 1100
-    assert console.line(progress) == "1,000 accounts, 2 requests/s, 200 accounts/s, 23%, 17.0 s left"
+    assert screen.line(progress) == "1,000 accounts, 2 requests/s, 200 accounts/s, 23%, 17.0 s left"
     progress.retried()
-    assert "1 retries" in console.line(progress)
+    assert "1 retry" in screen.line(progress)
 
 
 def test_the_line_tells_the_rate_in_force_beside_the_quota() -> None:
@@ -114,13 +114,13 @@ def test_the_line_tells_the_rate_in_force_beside_the_quota() -> None:
     progress = Progress(lambda: now[0])
     progress.rate, progress.pace = 100.0, lambda: pace[0]
     now[0] = 1.0
-    assert console.line(progress) == "0 accounts, 0 of 100 requests/s, 0 accounts/s"
+    assert screen.line(progress) == "0 accounts, 0 of 100 requests/s, 0 accounts/s"
     pace[0] = 47.512
     progress.slowed()
     line = "0 accounts, 0 of 47.5 now allowed, of 100, requests/s, 0 accounts/s, slowed down once"
-    assert console.line(progress) == line
+    assert screen.line(progress) == line
     progress.slowed()
-    assert console.line(progress).endswith("slowed down 2 times")
+    assert screen.line(progress).endswith("slowed down 2 times")
 
 
 def test_every_final_error_has_an_exit_code() -> None:
@@ -147,11 +147,11 @@ def test_whatever_ends_a_command_is_told(
     def failing() -> None:
         raise error
 
-    console.hide("canary-key")
+    redaction.hide("canary-key")
     try:
         assert exit_code(app) == code
     finally:
-        console._secrets.clear()  # noqa: SLF001 - other tests hide other values
+        redaction._secrets.clear()  # noqa: SLF001 - other tests hide other values
     said = capsys.readouterr().err
     assert words in said
     assert ("Traceback" in said) == (code == 1)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.cli import console, guard
+from exporter.cli import guard, redaction
 
 ROOT = Path(__file__).parents[3]
 SECRET = 'canary "*é%-_' + "7" * 40
@@ -91,7 +91,7 @@ def test_no_way_out_shows_the_key(way: str) -> None:
     done = child(START + WAYS[way])
     written = (done.stdout + done.stderr).decode()
     assert "***" in written
-    assert not any(spelling in written for spelling in console.spellings(SECRET))
+    assert not any(spelling in written for spelling in redaction.spellings(SECRET))
 
 
 def test_a_process_keeps_memory_files_and_tls_keys_to_itself() -> None:
@@ -122,9 +122,9 @@ def test_a_crash_leaves_no_core(*, seeded: bool, tmp_path: Path) -> None:
 
 @pytest.fixture
 def _hidden() -> Iterator[None]:
-    console.hide(SECRET)
+    redaction.hide(SECRET)
     yield
-    console._secrets.clear()  # noqa: SLF001 - other tests hide other values
+    redaction._secrets.clear()  # noqa: SLF001 - other tests hide other values
 
 
 @pytest.mark.usefixtures("_hidden")

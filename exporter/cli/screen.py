@@ -1,0 +1,143 @@
+"""The state of a run while it lasts: a picture that renews itself on a terminal, a plain line every 30 s elsewhere."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from exporter.cli.console import INFO, counted, duration, is_quiet, say
+from exporter.cli.redaction import redacted
+from exporter.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+TERMINAL_TICK_S = 0.5
+LOG_TICK_S = 30.0
+BAR_CHARS_MAX = 60
+
+
+def line(progress: Progress) -> str:
+    """Put the state of a run into one line."""
+    requests, accounts = progress.rates()
+    parts = [
+        f"{progress.settled:,} accounts",
+        f"{requests:.0f}{_allowed(progress)} requests/s, {accounts:,.0f} accounts/s",
+        *_troubles(progress),
+    ]
+    share, left = progress.share_done, progress.left_s()
+    if share is not None and left is not None:
+        parts += [f"{share:.0%}", f"{duration(left)} left"]
+    if progress.paused_why:
+        parts.append(f"out of reach: {progress.paused_why}")
+    return ", ".join(parts)
+
+
+def facts(progress: Progress) -> dict[str, object]:
+    """Give the same to log collectors, as figures."""
+    left = progress.left_s()
+    return {
+        "accounts": progress.settled,
+        "requests": progress.requests,
+        "retries": progress.retries,
+        "refusals": progress.refusals,
+        "slow_downs": progress.slow_downs,
+        "shards": progress.shards,
+        "paused": progress.paused_why is not None,
+        "paused_s": round(progress.paused_s, 3),
+        "share": None if progress.share_done is None else round(progress.share_done, 4),
+        "left_s": None if left is None else round(left, 1),
+    }
+
+
+def _allowed(progress: Progress) -> str:
+    """Tell the rate in force beside the quota, where there is one."""
+    if not progress.rate or not progress.pace:
+        return ""
+    pace = progress.pace()
+    return f" of {progress.rate:g}" if pace >= progress.rate else f" of {pace:.3g} now allowed, of {progress.rate:g},"
+
+
+def _troubles(progress: Progress) -> list[str]:
+    """Say what went wrong and was mended, each where there is any."""
+    times = "once" if progress.slow_downs == 1 else f"{progress.slow_downs:,} times"
+    return [
+        text
+        for there, text in (
+            (progress.retries, counted(progress.retries, "retry", "retries")),
+            (progress.refusals, f"{progress.refusals:,} refused"),
+            (progress.slow_downs, f"slowed down {times}"),
+            (progress.outages, f"paused {duration(progress.paused_s)}"),
+        )
+        if there
+    ]
+
+
+def picture(progress: Progress) -> "RenderableType":
+    """Draw the state of a run: how far, how fast, what was in the way, and why it waits where it does."""
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    requests, accounts = progress.rates()
+    share, left = progress.share_done, progress.left_s()
+    rows: list[RenderableType] = []
+    if share is not None and left is not None:
+        bar = Table.grid(padding=(0, 2), expand=False)
+        bar.add_column(max_width=BAR_CHARS_MAX)
+        bar.add_row(
+            ProgressBar(total=1.0, completed=share, width=None),
+            Text(f"{share:4.0%}", style="bold"),
+            Text(f"{duration(left)} left"),
+        )
+        rows.append(bar)
+    rows.append(
+        Text.assemble(
+            (f"{progress.settled:,}", "bold"),
+            " accounts   ",
+            (f"{requests:.0f}", "bold"),
+            f"{_allowed(progress)} requests/s   {accounts:,.0f} accounts/s",
+        )
+    )
+    kept = [f"{counted(progress.shards, 'shard', 'shards')} on disk"] if progress.shards else []
+    if known := [*_troubles(progress), *kept]:
+        rows.append(Text("   ".join(known), style="dim"))
+    if progress.paused_why:
+        rows.append(Text(redacted(f"Out of reach: {progress.paused_why}"), style="yellow"))
+    return Group(*rows)
+
+
+@contextlib.asynccontextmanager
+async def watched(progress: Progress) -> AsyncIterator[None]:
+    """Show the state of a run while it lasts, unless nothing is to be said."""
+    if is_quiet():
+        yield
+        return
+    terminal = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    task = asyncio.create_task(_drawn(progress) if terminal else _told(progress), name="progress")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, OSError):  # a terminal that is gone stops no run
+            await task
+
+
+async def _drawn(progress: Progress) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    # What is said meanwhile goes to standard error, which `Live` shows above the picture.
+    with Live(console=Console(stderr=True), auto_refresh=False, transient=True, redirect_stdout=False) as live:
+        while True:
+            live.update(picture(progress), refresh=True)
+            await asyncio.sleep(TERMINAL_TICK_S)
+
+
+async def _told(progress: Progress) -> None:
+    while True:
+        await asyncio.sleep(LOG_TICK_S)
+        say(line(progress), INFO, **facts(progress))
