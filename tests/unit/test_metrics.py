@@ -1,0 +1,140 @@
+"""What Prometheus is given."""
+
+import re
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.errors import AttemptError, Verdict
+from exporter.metrics import BUCKETS_S, PREFIX, ROWS, End, Metrics, RunCollector, last_success
+from exporter.model import Reason, Rejection, Reply
+from exporter.progress import LATENCY_BOUNDS_S, Progress
+
+
+def _samples(collector: RunCollector) -> dict[tuple[str, str], float]:
+    return {
+        (sample.name, ",".join(value for name, value in sample.labels.items() if name != "sdkappid")): sample.value
+        for family in collector.collect()
+        for sample in family.samples
+    }
+
+
+def test_every_name_follows_the_conventions() -> None:
+    """Lower case, one prefix, base units; a counter says nothing twice, and everything has its help."""
+    for row in ROWS:
+        assert re.fullmatch("[a-z]+(_[a-z]+)*", row.name)
+        assert not row.name.endswith("total")
+        assert row.text.endswith(".")
+    assert len({row.name for row in ROWS}) == len(ROWS)
+    CollectorRegistry().register(RunCollector(Progress(time.monotonic), None, "1"))
+
+
+def test_the_buckets_are_bounds_that_latencies_are_counted_by() -> None:
+    """Or the histogram would be off by what lies between."""
+    assert set(BUCKETS_S) <= set(LATENCY_BOUNDS_S)
+
+
+@given(st.lists(st.floats(0.0001, 300), max_size=80))
+def test_the_histogram_counts_what_was_measured(latencies: list[float]) -> None:
+    """Each bucket holds the answers up to its bound, the last one all of them; the sum is that of all latencies."""
+    progress = Progress(time.monotonic)
+    for latency in latencies:
+        progress.answered(latency)
+    found = _samples(RunCollector(progress, 1, "1"))
+    name = f"{PREFIX}request_duration_seconds"
+    for bound in BUCKETS_S:
+        assert found[f"{name}_bucket", f"{bound:g}"] == sum(latency <= bound for latency in latencies)
+    assert found[f"{name}_bucket", "+Inf"] == found[f"{name}_count", ""] == len(latencies)
+    assert found[f"{name}_sum", ""] == pytest.approx(sum(latencies))
+
+
+def test_every_counter_is_that_of_the_run() -> None:
+    """Requests, errors by code, accounts by what became of them, an outage that lasts, and the rate in force."""
+    now = [0.0]
+    progress = Progress(lambda: now[0])
+    progress.rate, progress.pace = 100.0, lambda: 60.0
+    progress.started()
+    progress.failed(AttemptError("x", verdict=Verdict.SLOW_DOWN, code=60007))
+    progress.retried()
+    progress.slowed()
+    progress.settle(Reply(found={"a": {}, "b": {}}, rejected={"c": Rejection(Reason.REFUSED)}))
+    progress.committed()
+    progress.paused("out of reach")
+    now[0] = 5.0
+    found = _samples(RunCollector(progress, 1400000000, "1.2.3"))
+    expected = {
+        ("requests_total", ""): 1,
+        ("retries_total", ""): 1,
+        ("refusals_total", ""): 1,
+        ("slow_downs_total", ""): 1,
+        ("request_errors_total", "60007"): 1,
+        ("accounts_total", "found"): 2,
+        ("accounts_total", "refused"): 1,
+        ("shards_total", ""): 1,
+        ("outages_total", ""): 1,
+        ("paused_seconds_total", ""): 5,
+        ("paused", ""): 1,
+        ("rate_limit", ""): 100,
+        ("rate_in_force", ""): 60,
+        ("elapsed_seconds", ""): 5,
+        ("info", "1.2.3"): 1,
+    }
+    assert {key: found[f"{PREFIX}{key[0]}", key[1]] for key in expected} == expected
+    assert (f"{PREFIX}progress_ratio", "") not in found  # unknown is absent, not 0
+
+
+def test_metrics_can_be_collected_while_they_grow() -> None:
+    """A scrape comes from another thread at any moment: it fails never, and no counter goes down."""
+    now = [0.0]
+    progress = Progress(lambda: now[0])
+    collector = RunCollector(progress, 1, "1")
+    errors = AttemptError("x", verdict=Verdict.RETRY, code=0)
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            now[0] += 0.7
+            errors.code = (errors.code or 0) + 1
+            progress.started()
+            progress.answered(now[0] % 3)
+            progress.failed(errors)
+            if now[0] > 5_000:  # wider and wider points would make it slow, not different
+                stop.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    seen = 0.0
+    try:
+        while thread.is_alive():
+            found = _samples(collector)
+            count = found[f"{PREFIX}request_duration_seconds_count", ""]
+            assert count >= seen
+            seen = count
+    finally:
+        stop.set()
+        thread.join()
+    assert seen > 0
+
+
+def test_a_file_gives_back_when_a_run_was_last_complete(tmp_path: Path) -> None:
+    """Of any app; a file that is not there, or is something else, tells nothing."""
+    path = tmp_path / "exporter.prom"
+    collector = RunCollector(Progress(time.monotonic), 5, "1")
+    metrics = Metrics(collector)
+    metrics.write(path)
+    assert last_success(path) is None
+    collector.last_success_s, collector.end = 1_790_000_000.25, End(3, 1_790_000_001, 60, 10, {"missing": 2})
+    metrics.write(path)
+    assert last_success(path) == 1_790_000_000.25
+    samples = {s.name: s.value for f in text_string_to_metric_families(path.read_text()) for s in f.samples}
+    assert samples["exporter_last_run_exit_code"] == 3
+    assert samples["exporter_rejects"] == 2
+    path.write_bytes(b"\xff{{{")
+    assert last_success(path) is None
+    assert last_success(tmp_path / "nothing") is None
