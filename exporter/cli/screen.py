@@ -89,7 +89,7 @@ def picture(progress: Progress) -> "RenderableType":
         bar = Table.grid(padding=(0, 2), expand=False)
         bar.add_column(max_width=BAR_CHARS_MAX)
         bar.add_row(
-            ProgressBar(total=1.0, completed=share, width=None),
+            ProgressBar(total=1.0, completed=share, complete_style="cyan", finished_style="cyan"),
             Text(f"{share:4.0%}", style="bold"),
             Text(f"{duration(left)} left"),
         )
