@@ -3,7 +3,7 @@
 import asyncio
 
 from exporter.cli.console import show
-from exporter.cli.redaction import hide
+from exporter.redaction import hide
 from exporter.settings import Settings
 
 

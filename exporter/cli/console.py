@@ -10,7 +10,7 @@ from typing import TextIO
 
 import orjson
 
-from exporter.cli.redaction import redacted
+from exporter.redaction import redacted
 
 DETAIL, INFO, WARNING, ERROR, BUG = "debug", "info", "warning", "error", "critical"
 PREFIXES = {WARNING: "Warning: ", ERROR: "Error: ", BUG: ""}

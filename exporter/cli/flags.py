@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from exporter.cli.console import as_text, speak
-from exporter.cli.redaction import hide
+from exporter.redaction import hide
 from exporter.settings import SECRETS, Settings, flag, given, only
 
 METAVARS = {

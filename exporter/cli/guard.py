@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from exporter.cli.console import say
-from exporter.cli.redaction import hide, redacted
+from exporter.redaction import hide, redacted
 from exporter.settings import SECRETS
 
 PR_SET_DUMPABLE = 4  # linux/prctl.h

@@ -13,10 +13,10 @@ import typer
 
 from exporter.cli.console import DETAIL, WARNING, bind, duration, is_quiet, say, show
 from exporter.cli.exits import COMPLETE, judge
-from exporter.cli.redaction import hide, redacted
 from exporter.cli.signals import carried
 from exporter.errors import SettingsError
 from exporter.progress import Progress
+from exporter.redaction import hide, redacted
 from exporter.settings import Settings
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from exporter.cli.console import INFO, counted, duration, is_quiet, say
-from exporter.cli.redaction import redacted
 from exporter.progress import Progress
+from exporter.redaction import redacted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

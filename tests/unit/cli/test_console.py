@@ -11,8 +11,9 @@ import typer
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from exporter import redaction
 from exporter.api.usersig import sign
-from exporter.cli import console, redaction, screen
+from exporter.cli import console, screen
 from exporter.cli.exits import EXIT_CODES, exit_code
 from exporter.errors import AttemptError, ExporterError
 from exporter.model import Reply

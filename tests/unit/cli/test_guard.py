@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.cli import guard, redaction
+from exporter import redaction
+from exporter.cli import guard
 
 ROOT = Path(__file__).parents[3]
 SECRET = 'canary "*é%-_' + "7" * 40

@@ -1,4 +1,4 @@
-"""What is never shown: every secret that this process was told, covered by value in each of its spellings."""
+"""Covering secrets: by their value, in every spelling, in whatever leaves this process."""
 
 import json
 import re
