@@ -73,6 +73,26 @@ def test_closed_and_full_streams_cost_words_but_no_data(double: Double, tmp_path
     assert b"Traceback" not in done.stderr
 
 
+def test_sigterm_ends_what_does_not_drain(tmp_path: Path) -> None:
+    """It has a handler of ours from the start: the first process of a container is deaf to signals without one."""
+    key = tmp_path / "key"
+    os.mkfifo(key)
+    command = exporter(
+        "check", "--region", "china", "--sdkappid", "1", "--identifier", "a", "--secret-key-file", str(key)
+    )
+    process = subprocess.Popen(command, env=environment(EXPORTER_SECRET_KEY=""))
+    writer = None
+    while writer is None:
+        assert process.poll() is None
+        try:
+            writer = os.open(key, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:  # nobody reads it yet
+            time.sleep(0.01)
+    process.terminate()
+    assert process.wait(timeout=20) == 143
+    os.close(writer)
+
+
 def test_no_standard_input_is_a_sentence(double: Double, tmp_path: Path) -> None:
     """`-` with a closed standard input, as some supervisors leave it."""
     command = " ".join(exporter("run", "-", "--out", str(tmp_path / "export"), *double.flags))
