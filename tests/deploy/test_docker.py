@@ -81,8 +81,10 @@ def test_each_command_of_the_compose_file_runs_as_written(place: Place) -> None:
     try:
         check = SERVICES["double"]["healthcheck"]["test"]
         assert check[0] == "CMD"
+        until = time.monotonic() + 30
         while not place.succeeds(check[1:], quiet):
             assert double.poll() is None
+            assert time.monotonic() < until, "the double did not become healthy"
             time.sleep(0.1)
         assert place.run(SERVICES["ids"]["entrypoint"], quiet).code == 0
         run = SERVICES["exporter"]
