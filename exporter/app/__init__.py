@@ -3,7 +3,24 @@
 from exporter.app.check import check_service
 from exporter.app.export import export
 from exporter.app.job import Job, Outcome
+from exporter.app.plan import Asked, BadExample, Plan, ask, plan
 from exporter.app.retry import retry
+from exporter.app.service import make_client, missing
 from exporter.app.status import Status, status
 
-__all__ = ["Job", "Outcome", "Status", "check_service", "export", "retry", "status"]
+__all__ = [
+    "Asked",
+    "BadExample",
+    "Job",
+    "Outcome",
+    "Plan",
+    "Status",
+    "ask",
+    "check_service",
+    "export",
+    "make_client",
+    "missing",
+    "plan",
+    "retry",
+    "status",
+]

@@ -1,13 +1,10 @@
 """Two calls that tell whether key, administrator, region, feature and attribute names are right."""
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable
 
-from exporter.app.service import make_client
-from exporter.errors import AttemptError, ServiceRefusal, ServiceUnreachable, Verdict
+from exporter.app.service import asked_once, make_client
+from exporter.errors import ServiceRefusal
 from exporter.settings import Settings
-
-T = TypeVar("T")
 
 
 async def check_service(settings: Settings, *, hide: Callable[[str], None]) -> list[str]:
@@ -15,13 +12,13 @@ async def check_service(settings: Settings, *, hide: Callable[[str], None]) -> l
     client = make_client(settings, hide=hide)
     said = [f"Reached {client.base_url} as {client.identifier} of app {client.sdkappid}."]
     async with client:
-        reply = await _asked_once(client.fetch([client.identifier]))
+        reply = await asked_once(client.fetch([client.identifier]))
         said.append("The key, the administrator and the region are right, and the attributes feature is on.")
         if client.identifier in reply.found:
             said.append(f"{client.identifier} has {len(reply.found[client.identifier])} attributes of its own.")
         else:
             said.append(f"{client.identifier} has no attributes of its own: it is no chat user, which is fine.")
-        names = await _asked_once(client.attribute_names())
+        names = await asked_once(client.attribute_names())
     if not names:
         said.append("The app has no attribute names yet: set them in the console or with im_set_attr_name.")
         return said
@@ -31,16 +28,3 @@ async def check_service(settings: Settings, *, hide: Callable[[str], None]) -> l
             f"--attributes names what the app does not have: {', '.join(unknown)}. It has {', '.join(names)}."
         )
     return said
-
-
-async def _asked_once(call: Awaitable[T]) -> T:
-    try:
-        return await call
-    except AttemptError as error:
-        if error.verdict in {Verdict.RETRY, Verdict.SLOW_DOWN} or (
-            error.code is None and error.verdict is Verdict.SPLIT
-        ):
-            raise ServiceUnreachable(
-                f"no usable answer; check the address and try again in a moment: {error}"
-            ) from None
-        raise ServiceRefusal(str(error), code=error.code) from None

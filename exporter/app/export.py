@@ -24,12 +24,12 @@ from exporter.source import Source, StandardInput, open_source
 
 async def export(job: Job) -> Outcome:
     """Run the main job. Raises an ExporterError that says why the export is not complete."""
-    _refuse_no_folder(job)
+    refuse_no_folder(job)
     client = make_client(job.settings, hide=job.hide)
     source = open_source(
         job.inputs, reading_of(job.settings), standard_input=cast("BinaryIO | None", job.standard_input)
     )
-    _refuse_own_files(job, source)
+    refuse_own_files(job, source)
     with folder.held(job.out) as place:
         if job.standard_input and _asks_nothing(place, job.settings):
             # Whether it is the same input shows only when all of it was read. Nobody waits for that read at the end.
@@ -96,7 +96,7 @@ async def published(run: Run) -> Manifest:
     return made
 
 
-def _refuse_no_folder(job: Job) -> None:
+def refuse_no_folder(job: Job) -> None:
     """Refuse an output folder that is no folder of this machine, or lies within an input folder."""
     if str(job.out) == "." or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(job.out)):  # what a path makes of "", s3://…
         raise SettingsError(f"--out {str(job.out)!r}: name a folder of this machine that is to hold the export.")
@@ -104,7 +104,7 @@ def _refuse_no_folder(job: Job) -> None:
     _refuse_own_output(job, own=any(job.out.resolve().is_relative_to(given) for given in read))
 
 
-def _refuse_own_files(job: Job, source: Source) -> None:
+def refuse_own_files(job: Job, source: Source) -> None:
     """Refuse input files that this run would replace."""
     files = [file.path.resolve() for file in source.files if file.path]
     written = [job.out.resolve() / name for name in (*FOLDERS, folder.RUN)]

@@ -1,12 +1,26 @@
 """The way to the service, built from Settings."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from exporter.api.client import Client
 from exporter.api.signer import KeySigner, ReadySigner, Signer
-from exporter.errors import SettingsError
+from exporter.errors import AttemptError, ServiceRefusal, ServiceUnreachable, SettingsError, Verdict
 from exporter.settings import Settings
+
+T = TypeVar("T")
+
+
+def missing(settings: Settings) -> list[str]:
+    """Name what a call needs and these settings do not give."""
+    needed = {
+        "--region or --base-url": settings.region or settings.base_url,
+        "--sdkappid": settings.sdkappid,
+        "--identifier": settings.identifier,
+        "a key": settings.secret_key or settings.secret_key_file or settings.usersig,
+    }
+    return [what for what, given in needed.items() if not given]
 
 
 def make_client(settings: Settings, *, hide: Callable[[str], None]) -> Client:
@@ -36,3 +50,17 @@ def _signer(settings: Settings, sdkappid: int, identifier: str, hide: Callable[[
         "No key: set EXPORTER_SECRET_KEY or EXPORTER_SECRET_KEY_FILE to the app's secret key from the Chat console,"
         " or EXPORTER_USERSIG to a ready UserSig. Secrets are never flags."
     )
+
+
+async def asked_once(call: Awaitable[T]) -> T:
+    """Make one call without retries. Raises ServiceRefusal, and ServiceUnreachable for what may pass by itself."""
+    try:
+        return await call
+    except AttemptError as error:
+        if error.verdict in {Verdict.RETRY, Verdict.SLOW_DOWN} or (
+            error.code is None and error.verdict is Verdict.SPLIT
+        ):
+            raise ServiceUnreachable(
+                f"no usable answer; check the address and try again in a moment: {error}"
+            ) from None
+        raise ServiceRefusal(str(error), code=error.code) from None

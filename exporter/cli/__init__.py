@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from exporter import __version__
-from exporter.cli import check, config, demo, retry, run, simulate, status, verify
+from exporter.cli import check, config, demo, plan, retry, run, simulate, status, verify
 from exporter.cli.exits import exit_code
 from exporter.cli.flags import SERVICE, ending, with_settings
 from exporter.cli.guard import keep_secrets
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.command("run", epilog=run.EPILOG)(ending(with_settings(run.run)))
 app.command("demo")(ending(demo.demo))
+app.command("plan", epilog=run.EPILOG)(ending(with_settings(plan.plan)))
 app.command("check", epilog=run.EPILOG)(ending(with_settings(check.check, (*SERVICE, "attributes"))))
 app.command("config", epilog=run.EPILOG)(ending(with_settings(config.config)))
 app.command("retry", epilog=run.EPILOG)(ending(with_settings(retry.retry, retry.SETTINGS, retry.before)))

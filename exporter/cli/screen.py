@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exporter.cli.console import INFO, counted, duration, is_quiet, say
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
 TERMINAL_TICK_S = 0.5
 LOG_TICK_S = 30.0
 BAR_CHARS_MAX = 60
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How the state of some work is told: drawn on a terminal, in one line, and in figures."""
+
+    picture: Callable[[Progress], "RenderableType"]
+    line: Callable[[Progress], str]
+    facts: Callable[[Progress], dict[str, object]]
 
 
 def line(progress: Progress) -> str:
@@ -78,22 +88,13 @@ def _troubles(progress: Progress) -> list[str]:
 def picture(progress: Progress) -> "RenderableType":
     """Draw the state of a run: how far, how fast, what was in the way, and why it waits where it does."""
     from rich.console import Group
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
     from rich.text import Text
 
     requests, accounts = progress.rates()
     share, left = progress.share_done, progress.left_s()
     rows: list[RenderableType] = []
     if share is not None and left is not None:
-        bar = Table.grid(padding=(0, 2), expand=False)
-        bar.add_column(max_width=BAR_CHARS_MAX)
-        bar.add_row(
-            ProgressBar(total=1.0, completed=share, complete_style="cyan", finished_style="cyan"),
-            Text(f"{share:4.0%}", style="bold"),
-            Text(f"{duration(left)} left"),
-        )
-        rows.append(bar)
+        rows.append(_bar(share, f"{duration(left)} left"))
     rows.append(
         Text.assemble(
             (f"{progress.settled:,}", "bold"),
@@ -110,14 +111,43 @@ def picture(progress: Progress) -> "RenderableType":
     return Group(*rows)
 
 
+def _bar(share: float, words: str) -> "RenderableType":
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    bar = Table.grid(padding=(0, 2), expand=False)
+    bar.add_column(max_width=BAR_CHARS_MAX)
+    done = ProgressBar(total=1.0, completed=share, complete_style="cyan", finished_style="cyan")
+    bar.add_row(done, Text(f"{share:4.0%}", style="bold"), Text(words))
+    return bar
+
+
+def _reading(progress: Progress) -> str:
+    return f"{progress.planned:,} accounts read"
+
+
+def _reading_picture(progress: Progress) -> "RenderableType":
+    return _reading(progress) if progress.share_read is None else _bar(progress.share_read, _reading(progress))
+
+
+def _reading_facts(progress: Progress) -> dict[str, object]:
+    return {"accounts": progress.planned, "share": progress.share_read}
+
+
+RUN = View(picture, line, facts)
+READING = View(_reading_picture, _reading, _reading_facts)
+"""Of work that asks nothing: how much of the input was read."""
+
+
 @contextlib.asynccontextmanager
-async def watched(progress: Progress) -> AsyncIterator[None]:
-    """Show the state of a run while it lasts, unless nothing is to be said."""
+async def watched(progress: Progress, view: View = RUN) -> AsyncIterator[None]:
+    """Show the state of some work while it lasts, unless nothing is to be said."""
     if is_quiet():
         yield
         return
     terminal = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-    task = asyncio.create_task(_drawn(progress) if terminal else _told(progress), name="progress")
+    task = asyncio.create_task(_drawn(progress, view) if terminal else _told(progress, view), name="progress")
     try:
         yield
     finally:
@@ -126,18 +156,18 @@ async def watched(progress: Progress) -> AsyncIterator[None]:
             await task
 
 
-async def _drawn(progress: Progress) -> None:
+async def _drawn(progress: Progress, view: View) -> None:
     from rich.console import Console
     from rich.live import Live
 
     # What is said meanwhile goes to standard error, which `Live` shows above the picture.
     with Live(console=Console(stderr=True), auto_refresh=False, transient=True, redirect_stdout=False) as live:
         while True:
-            live.update(picture(progress), refresh=True)
+            live.update(view.picture(progress), refresh=True)
             await asyncio.sleep(TERMINAL_TICK_S)
 
 
-async def _told(progress: Progress) -> None:
+async def _told(progress: Progress, view: View) -> None:
     while True:
         await asyncio.sleep(LOG_TICK_S)
-        say(line(progress), INFO, **facts(progress))
+        say(view.line(progress), INFO, **view.facts(progress))

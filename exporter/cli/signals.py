@@ -5,28 +5,40 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from exporter.cli.console import say
 from exporter.cli.exits import SIGNAL_CODES, Stopped, judge
-from exporter.cli.metering import Meter, metered
+from exporter.cli.metering import metered
 from exporter.cli.screen import watched
 
 if TYPE_CHECKING:
     from exporter.app import Job, Outcome
 
+T = TypeVar("T")
+
 
 def carried(job: "Job", work: Callable[["Job"], Awaitable["Outcome"]]) -> "Outcome":
     """Do a job's work in sight of whoever watches. Raises ExporterError, and Stopped after a signal."""
     with metered(job) as meter:
-        outcome = asyncio.run(_until_signal(job, work, meter))
+
+        async def seen() -> "Outcome":
+            async with watched(job.progress), meter.renewed():
+                return await work(job)
+
+        outcome = until_signal(seen(), lambda: say(_how_to_go_on(job.out)))
         meter.end(judge(outcome.manifest, job.settings), outcome)
     return outcome
 
 
-async def _until_signal(job: "Job", work: Callable[["Job"], Awaitable["Outcome"]], meter: Meter) -> "Outcome":
+def until_signal(work: Coroutine[Any, Any, T], on_stop: Callable[[], None] = lambda: None) -> T:
+    """Do some work, which the first signal cancels; `on_stop` is called after that. Raises Stopped then."""
+    return asyncio.run(_until_signal(work, on_stop))
+
+
+async def _until_signal(work: Coroutine[Any, Any, T], on_stop: Callable[[], None]) -> T:
     stopped: list[int] = []
     task = asyncio.current_task()
 
@@ -41,12 +53,11 @@ async def _until_signal(job: "Job", work: Callable[["Job"], Awaitable["Outcome"]
         if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup a hang-up is none
             loop.add_signal_handler(number, stop, number)
     try:
-        async with watched(job.progress), meter.renewed():
-            return await work(job)
+        return await work
     except asyncio.CancelledError:
         if not stopped:
             raise
-        say(_how_to_go_on(job.out))
+        on_stop()
         raise Stopped(stopped[0]) from None
 
 

@@ -23,6 +23,17 @@ RATE_UNLIMITED = 100_000.0  # calls a second: more than one process can send, so
 LATE_S = 0.01  # a start that comes late, for timers do, is made up for by so much
 
 
+def _window_of(rate: float) -> tuple[int, float]:
+    """Tell how many calls may start in a window, and its seconds: below one call a second it is longer, and holds one."""
+    return max(1, math.floor(rate)), max(1.0, 1.0 / rate)
+
+
+def seconds_of(calls: int, rate: float) -> float:
+    """Tell how long so many calls take at this rate, from the start of the first to that of the last."""
+    tokens, window_s = _window_of(min(rate, RATE_UNLIMITED))
+    return max(0, calls - 1) * window_s / tokens
+
+
 class Limiter:
     """Let calls start at no more than `rate` a rolling second; a rate of RATE_UNLIMITED or more means no limit.
 
@@ -39,8 +50,7 @@ class Limiter:
         rate = min(rate, RATE_UNLIMITED)
         self._clock = clock or asyncio.get_running_loop().time
         self._on_slow_down = on_slow_down
-        # Below one call a second the window is longer, and holds one call.
-        self._window = Window(max(1, math.floor(rate)), max(1.0, 1.0 / rate))
+        self._window = Window(*_window_of(rate))
         self._pace = Pace(rate)
         self._rate = rate
         refill = CATCH_UP * rate

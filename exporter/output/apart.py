@@ -26,6 +26,11 @@ def lie_apart(run: Path, shards: Sequence[ShardFacts]) -> bool:
         if None in of_files:
             return False
         ranges += joined(span for of_file in of_files for span in of_file or ())
+    return disjoint(ranges)
+
+
+def disjoint(ranges: Iterable[Range]) -> bool:
+    """Tell whether no two of these ranges meet."""
     return all(before[1] < after[0] for before, after in pairwise(sorted(ranges)))
 
 

@@ -43,17 +43,20 @@ class Later:
         self._partition_accounts = partition_accounts
         self._held: tuple[int, Array, memoryview] = (-1, pa.array([], pa.int64()), memoryview(b"").cast("q"))
 
-    def find(self, shards: Iterable[Array], stop: threading.Event | None = None) -> None:
+    def find(self, shards: Iterable[Array], stop: threading.Event | None = None) -> int:
         """Find them in the accounts of each shard, in order: `accounts` in all. Once `stop` is set, no more are.
 
-        Memory holds one shard's accounts and one partition. Raises MachineError.
+        Returns how many were found. Memory holds one shard's accounts and one partition. Raises MachineError.
         """
+        found = 0
         with files.on_disk(self._folder):
             for places in self._settled(_placed(shards), self._accounts, self._folder / "partition", 0):
                 if stop and stop.is_set():
-                    return
+                    break
                 self._keep(places)
+                found += len(places)
                 memory.give_back()
+        return found
 
     def among(self, first: int, count: int) -> Array:
         """Those of `count` places from `first` on, counted from there, in order. Raises MachineError."""

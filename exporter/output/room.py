@@ -12,11 +12,20 @@ from exporter.output.files import on_disk
 ROW_BYTES = 2 * 150 + 20
 
 
+def bytes_needed(rows: int) -> int:
+    """Estimate what an export of so many rows takes on the disk until it is published."""
+    return rows * ROW_BYTES
+
+
+def bytes_free(out: Path) -> int:
+    """Tell how many bytes may still be written in a folder. Raises MachineError."""
+    return _free(_disk(out))
+
+
 def shortage(out: Path, rows: int, shard_rows: int) -> str | None:
     """Say what an export of so many rows may lack in a folder, or None. Raises MachineError."""
-    with on_disk(out):
-        disk = os.statvfs(out)
-    free, needed = disk.f_bavail * disk.f_frsize, rows * ROW_BYTES
+    disk = _disk(out)
+    free, needed = _free(disk), bytes_needed(rows)
     if free < needed:
         return (
             f"{out} has {_size(free)} free, and {rows:,} rows may need {_size(needed)} until they are published."
@@ -28,6 +37,15 @@ def shortage(out: Path, rows: int, shard_rows: int) -> str | None:
             f"{out} has room for {disk.f_favail:,} more files, and this export may need {files:,}: raise --shard-rows."
         )
     return None
+
+
+def _disk(out: Path) -> os.statvfs_result:
+    with on_disk(out):
+        return os.statvfs(out)
+
+
+def _free(disk: os.statvfs_result) -> int:
+    return disk.f_bavail * disk.f_frsize
 
 
 def _size(count: int) -> str:

@@ -25,12 +25,16 @@ async def read_ahead(lists: Generator[Sequence[T], None, None]) -> AsyncGenerato
         reader.shutdown(wait=False)
 
 
-async def through(call: Callable[[], T]) -> T:
-    """Run a blocking call in a thread, to its end also when this is cancelled: what it works on is held until then."""
+async def through(call: Callable[[], T], on_cancel: Callable[[], None] = lambda: None) -> T:
+    """Run a blocking call in a thread, to its end also when this is cancelled: what it works on is held until then.
+
+    `on_cancel` may let it end sooner.
+    """
     work = asyncio.ensure_future(asyncio.to_thread(call))
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
+        on_cancel()
         await asyncio.gather(work, return_exceptions=True)
         raise
 

@@ -28,6 +28,24 @@ FLAGS = ("--rate", "100000", "--shard-rows", str(SHARD_ROWS), "--in-flight", "4"
 TYPED = ("--types", "level=int64,score=int64")  # no score is a whole number: every one is a bad value
 
 
+MEASURED = """
+import json, os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=open("said", "wb"))
+_, status, used = os.wait4(process.pid, 0)
+print(json.dumps([os.waitstatus_to_exitcode(status), used.ru_maxrss // 1024]), flush=True)
+os._exit(0)
+"""
+
+
+def measured(command: list[str], folder: Path) -> tuple[int, int, str]:
+    """Run a command to its end: its exit code, its peak memory in MiB, what it said on standard error."""
+    # From a small process: a child's peak begins with the memory of its parent.
+    small = [sys.executable, "-c", MEASURED, *command]
+    done = subprocess.run(small, env=environment(), cwd=folder, capture_output=True, check=True, timeout=120)
+    code, peak_mib = json.loads(done.stdout)
+    return code, peak_mib, (folder / "said").read_text()
+
+
 @pytest.fixture(scope="session")
 def _counting_double() -> Iterator[Double]:
     double = start_double("--rate", "0", "--track-accounts")

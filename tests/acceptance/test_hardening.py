@@ -27,30 +27,13 @@ from exporter.api.usersig import describe
 from exporter.app import Job, export
 from exporter.progress import Progress
 from exporter.settings import load
+from tests.acceptance.conftest import measured
 from tests.conftest import APP, CANARY, ROOT, Double, Exporting, Ran, assert_no_secret, environment, exporter, write_ids
 
 Cli = Callable[..., Ran]
 Send = Callable[[bytes], object]
 
 MIB = 1 << 20
-
-
-MEASURED = """
-import json, os, subprocess, sys
-process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=open("said", "wb"))
-_, status, used = os.wait4(process.pid, 0)
-print(json.dumps([os.waitstatus_to_exitcode(status), used.ru_maxrss // 1024]), flush=True)
-os._exit(0)
-"""
-
-
-def measured(command: list[str], folder: Path) -> tuple[int, int, str]:
-    """Run a command to its end: its exit code, its peak memory in MiB, what it said on standard error."""
-    # From a small process: a child's peak begins with the memory of its parent.
-    small = [sys.executable, "-c", MEASURED, *command]
-    done = subprocess.run(small, env=environment(), cwd=folder, capture_output=True, check=True, timeout=120)
-    code, peak_mib = json.loads(done.stdout)
-    return code, peak_mib, (folder / "said").read_text()
 
 
 # Answers
