@@ -159,7 +159,9 @@ class Metrics:
             self._served = start_http_server(port, host, registry)
         except OSError as error:
             words = (error.strerror or str(error)).lower()
-            raise SettingsError(f"--metrics-port {port}: cannot listen at {host}: {words}. Choose another.") from None
+            raise SettingsError(
+                f"--metrics-port {port}: cannot listen at {host}: {words}. Choose another port, or 0 for any."
+            ) from None
         shown = f"[{host}]" if ":" in host else host
         return f"http://{shown}:{self._served[0].server_port}/metrics"
 
@@ -181,7 +183,7 @@ class Metrics:
         except OSError as error:
             draft.unlink(missing_ok=True)
             words = (error.strerror or str(error)).lower()
-            raise MachineError(f"--metrics-textfile {path}: cannot be written: {words}.") from None
+            raise MachineError(f"--metrics-textfile {path}: cannot be written: {words}. Name another file.") from None
 
 
 def last_success(path: Path) -> float | None:

@@ -33,7 +33,7 @@ _SUPPORT = "Ask the vendor's support, naming the code and the SDKAppID."
 _ADMIN = "Make the identifier an app administrator in the console, or name another with --identifier."
 _KEY = "Copy the key of this very SDKAppID from the console again."
 _REGION = "Check --sdkappid, and name the region where the app's data lives with --region."
-_FRESH = "Give the secret key, or a fresh UserSig that is valid for at least 24 hours, and check this machine's clock."
+_FRESH = "Check this machine's clock: what it says is signed into every UserSig."
 _PLAN = "Buy or renew the plan, or top up the account, in the console; it takes effect after about 5 minutes."
 _MESSAGES = "This code belongs to sending messages, not to reading: check what stands between here and the service."
 _PUSH = "This code belongs to push requests, not to reading: check what stands between here and the service."
@@ -186,11 +186,11 @@ HTTP_STATUS: dict[int, Code] = {
 """The statuses with a rule of their own; the others follow their hundred."""
 
 HTTP_HUNDREDS: dict[int, Code] = {
-    3: Code(RETRY, "a redirect, which is never followed", _ELSEWHERE),
+    3: Code(RETRY, "a redirect, which is never followed"),
     4: Code(FATAL, "the server refuses the request", _ELSEWHERE),
     5: Code(RETRY, "the server failed"),
 }
-HTTP_OTHER = Code(RETRY, "a status that the service never sends", _ELSEWHERE)
+HTTP_OTHER = Code(RETRY, "a status that the service never sends")
 
 
 def look_up(code: int) -> Code:

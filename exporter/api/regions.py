@@ -53,10 +53,13 @@ def base_url_of(address: str) -> str:
     """
     host = _host(address)
     if host is None:
-        raise SettingsError("The base URL must look like https://HOST or https://HOST:PORT, with nothing behind it.")
+        raise SettingsError("--base-url must look like https://HOST or https://HOST:PORT, with nothing behind it.")
     scheme = address.partition(":")[0].lower()
     if scheme == "http" and not _is_loopback(host):
-        raise SettingsError(f"The base URL of {host} must begin with https: plain http is for this machine alone.")
+        raise SettingsError(
+            f"--base-url: {host} must be called by https, or the UserSig could be read on the way. Plain http is for this"
+            " machine alone."
+        )
     return address.rstrip("/")
 
 

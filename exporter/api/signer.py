@@ -87,7 +87,7 @@ class ReadySigner:
         else:
             problem = ""
         if problem:
-            raise SettingsError(f"EXPORTER_USERSIG: {problem}")
+            raise SettingsError(f"EXPORTER_USERSIG: {problem}.")
         self._usersig = usersig
 
     def __repr__(self) -> str:

@@ -1,6 +1,7 @@
 """The main job: find out what the same command means here, then begin or go on, then publish."""
 
 import asyncio
+import os
 import re
 import threading
 from collections.abc import Mapping
@@ -98,17 +99,27 @@ async def published(run: Run) -> Manifest:
 
 def refuse_no_folder(job: Job) -> None:
     """Refuse an output folder that is no folder of this machine, or lies within an input folder."""
-    if str(job.out) == "." or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(job.out)):  # what a path makes of "", s3://…
-        raise SettingsError(f"--out {str(job.out)!r}: name a folder of this machine that is to hold the export.")
-    read = [Path(given).resolve() for given in job.inputs if Path(given).is_dir()]
-    _refuse_own_output(job, own=any(job.out.resolve().is_relative_to(given) for given in read))
+    if str(job.out) == ".":  # also what a path makes of ""
+        raise SettingsError("--out must name a folder of its own for the export, such as --out export.")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(job.out)):  # what a path makes of s3://…
+        raise SettingsError(
+            f"--out {job.out} is no folder of this machine: name a folder that is to hold the export, and copy it from"
+            " there once it is complete."
+        )
+    read = [_real(given) for given in job.inputs if os.path.isdir(given)]  # noqa: PTH112 - see `_real`
+    _refuse_own_output(job, own=any(_real(job.out).is_relative_to(given) for given in read))
 
 
 def refuse_own_files(job: Job, source: Source) -> None:
     """Refuse input files that this run would replace."""
-    files = [file.path.resolve() for file in source.files if file.path]
-    written = [job.out.resolve() / name for name in (*FOLDERS, folder.RUN)]
+    files = [_real(file.path) for file in source.files if file.path]
+    written = [_real(job.out) / name for name in (*FOLDERS, folder.RUN)]
     _refuse_own_output(job, own=any(file.is_relative_to(place) for file in files for place in written))
+
+
+def _real(path: str | Path) -> Path:
+    """Follow links. Not as `Path` does it, which raises where nobody may look, and at links that lead in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def _refuse_own_output(job: Job, *, own: bool) -> None:

@@ -82,7 +82,15 @@ def _source(job: Job, done: Manifest) -> Source:
     inputs = job.inputs or [entry["path"] for entry in done.inputs]
     if "-" in inputs and not job.standard_input:
         raise InputError(f"the input was standard input: send it again, with `exporter retry {job.out} -`.")
-    source = open_source(inputs, reading_of(job.settings), standard_input=cast("BinaryIO | None", job.standard_input))
+    try:
+        source = open_source(
+            inputs, reading_of(job.settings), standard_input=cast("BinaryIO | None", job.standard_input)
+        )
+    except InputError as error:
+        if job.inputs:
+            raise
+        hint = f"Where it lies elsewhere now: `exporter retry {job.out} INPUT…`."
+        raise InputError(f"{error} {hint}") from error
     if len(source.files) != len(done.inputs):
         raise InputError(f"the export was made of {len(done.inputs):,} files, and these are {len(source.files):,}.")
     named = [replace(file, name=entry["name"]) for file, entry in zip(source.files, done.inputs, strict=True)]

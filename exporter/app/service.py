@@ -27,7 +27,7 @@ def make_client(settings: Settings, *, hide: Callable[[str], None]) -> Client:
     """Build the client; `hide` hears of every UserSig it signs. Raises SettingsError that names what is missing."""
     needed = {"--sdkappid": settings.sdkappid, "--identifier": settings.identifier}
     if missing := [flag for flag, value in needed.items() if value is None]:
-        raise SettingsError(f"{' and '.join(missing)} must be given; the Chat console shows both on the app's page.")
+        raise SettingsError(f"{' and '.join(missing)} must be given: see the app's page in the Chat console.")
     sdkappid, identifier = settings.sdkappid or 0, settings.identifier or ""
     return Client(
         base_url=settings.address,
@@ -43,7 +43,7 @@ def make_client(settings: Settings, *, hide: Callable[[str], None]) -> Client:
 
 def _signer(settings: Settings, sdkappid: int, identifier: str, hide: Callable[[str], None]) -> Signer:
     if settings.usersig:
-        return ReadySigner(settings.usersig.get_secret_value().strip())
+        return _ready(settings.usersig.get_secret_value().strip(), sdkappid, identifier)
     if key := settings.key():
         return KeySigner(sdkappid, identifier, key, clock=time.time, on_signed=hide)
     raise SettingsError(
@@ -64,3 +64,20 @@ async def asked_once(call: Awaitable[T]) -> T:
                 f"no usable answer; check the address and try again in a moment: {error}"
             ) from None
         raise ServiceRefusal(str(error), code=error.code) from None
+
+
+def _ready(usersig: str, sdkappid: int, identifier: str) -> ReadySigner:
+    """Take a UserSig that somebody else made. Raises SettingsError where it is of another app or administrator.
+
+    Whether it has expired is for the service to say: the clock of this machine may be wrong.
+    """
+    signer = ReadySigner(usersig)
+    for flag, wanted, said in (
+        ("--sdkappid", sdkappid, signer.facts.sdkappid),
+        ("--identifier", identifier, signer.facts.identifier),
+    ):
+        if wanted != said:
+            raise SettingsError(
+                f"EXPORTER_USERSIG was made for {flag} {said}, and this is {wanted}: give one or the other."
+            )
+    return signer

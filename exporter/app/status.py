@@ -1,5 +1,6 @@
 """What lies in an output folder: looked at without a lock, so that a run at work is not disturbed."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,8 @@ class Status:
 
 def status(out: Path) -> Status:
     """Look at an output folder. Raises OutputError when it holds neither an export nor a run, and MachineError."""
+    if not os.path.isdir(out):  # noqa: PTH112 - `Path.is_dir` raises where nobody may look
+        raise OutputError(f"{out} holds neither an export nor an unfinished run. Name the --out of a run.")
     place = Folder(out)
     pid = holder(out / LOCK)
     # The journal first: a run that is just being published is complete a moment later.

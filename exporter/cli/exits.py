@@ -3,14 +3,14 @@
 import signal
 import traceback
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from exporter import errors
 from exporter.cli import console
 from exporter.cli.console import ERROR, say, show_failure
-from exporter.settings import Settings
+from exporter.settings import SECRETS, Settings, flag, variable
 
 if TYPE_CHECKING:
     from exporter.output.manifest import Manifest
@@ -28,6 +28,8 @@ EXIT_CODES: Mapping[type[BaseException], int] = {
 }
 SIGNAL_CODES: Mapping[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 BUG = 1
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+"""What the library raises for a command that it cannot read: it has no public name of its own."""
 
 
 class Stopped(Exception):  # noqa: N818 - no error: somebody asked for it
@@ -41,14 +43,15 @@ class Stopped(Exception):  # noqa: N818 - no error: somebody asked for it
 def exit_code(app: typer.Typer) -> int:
     """Run the command line and say how it ended; an error is one line on standard error, never a traceback."""
     try:
-        app()
-    except SystemExit as ended:  # what the library ends with: a command's own code, or 2 for wrong usage
+        # Or the library would print usage errors by itself, in three lines.
+        code = app(standalone_mode=False, prog_name="exporter")
+    except SystemExit as ended:  # how the library ends a shell's request for completions
         return ended.code if isinstance(ended.code, int) else COMPLETE
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is told, and ends with one of the codes
         code = code_of(error)
         show_failure(_told(error, code), code)
         return code
-    return COMPLETE
+    return code if isinstance(code, int) else COMPLETE
 
 
 def code_of(error: BaseException) -> int:
@@ -57,6 +60,8 @@ def code_of(error: BaseException) -> int:
         return SIGNAL_CODES[error.number]
     if isinstance(error, KeyboardInterrupt):
         return SIGNAL_CODES[signal.SIGINT]
+    if isinstance(error, _UsageError):
+        return EXIT_CODES[errors.SettingsError]
     return EXIT_CODES.get(errors.MachineError if isinstance(error, MemoryError) else type(error), BUG)
 
 
@@ -69,6 +74,12 @@ def _told(error: BaseException, code: int) -> str:
     if isinstance(error, MemoryError):
         sentence = "there is not enough memory. Lower --in-flight or --shard-rows, and run the same command again."
         error = errors.MachineError(sentence)
+    if isinstance(error, _UsageError):
+        words = _usage(error)
+        if "\n" in words:  # nothing was given: the help says it all
+            say(words)
+            return words
+        error = errors.SettingsError(words)
     if isinstance(error, errors.ExporterError):
         say(str(error), ERROR, exit_code=code)
         return str(error)
@@ -76,6 +87,20 @@ def _told(error: BaseException, code: int) -> str:
     bug = "This is a bug in exporter: please report it with the lines above. _SUCCESS tells whether OUT is complete."
     say(bug, console.BUG, exit_code=code)
     return bug
+
+
+def _usage(error: Any) -> str:
+    """Say in one line what the library cannot read, and where to look; or the help, where it has no more to say."""
+    name = getattr(error, "option_name", None)
+    if secret := next((secret for secret in SECRETS if flag(secret) == name), None):
+        return (
+            f"{name} is no flag, for others on this machine can read flags: set {variable(secret)} in the environment."
+        )
+    words: str = error.format_message()
+    if "\n" in words:
+        return words
+    command = error.ctx.command_path if error.ctx else "exporter"
+    return f"{words}{'' if words.endswith(('.', '?')) else '.'} `{command} --help` lists what there is."
 
 
 def judge(manifest: "Manifest", settings: Settings) -> int:

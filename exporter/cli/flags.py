@@ -10,7 +10,7 @@ import typer
 
 from exporter.cli.console import as_text, speak
 from exporter.redaction import hide
-from exporter.settings import SECRETS, Settings, flag, given, only
+from exporter.settings import SECRETS, Settings, flag, given, made
 
 METAVARS = {
     "in_flight": "NUMBER",
@@ -70,7 +70,7 @@ def with_settings(
     def wrapped(**values: Any) -> int:
         flags = {name: values.pop(name) for name in ours}
         found = given(values.pop("config"), before(**values), **flags)
-        settings = only(**{name: each.value for name, each in found.items()})
+        settings = made(found)
         for secret in (settings.secret_key, settings.usersig):
             hide(secret.get_secret_value() if secret else None)
         _speak(settings)

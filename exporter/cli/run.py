@@ -47,6 +47,12 @@ def concluded(outcome: "Outcome", out: Path, settings: Settings, words: str | No
         show(orjson.dumps(summary_json(outcome, out)).decode())
     elif not is_quiet():
         show(words or summary(outcome, out))
+    if not outcome.manifest.rows and (absent := outcome.manifest.rejects - outcome.manifest.failures):
+        say(
+            f"The service knows none of these {absent:,} accounts: check that --sdkappid and --region are those of their"
+            " app, and that --column names the account ids.",
+            WARNING,
+        )
     code = judge(outcome.manifest, settings)
     if code != COMPLETE:
         say(
@@ -72,6 +78,8 @@ def make_job(inputs: list[str], out: Path, settings: Settings) -> "Job":
 
     progress = Progress(time.monotonic)
     standard_input = StandardInput(sys.stdin.buffer) if "-" in inputs and sys.stdin is not None else None
+    if standard_input and sys.stdin.isatty():
+        say("Reading the ids from the terminal: end them with Ctrl-D, or stop with Ctrl-C and pipe them in.")
     return Job(
         inputs,
         out,

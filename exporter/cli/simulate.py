@@ -62,7 +62,10 @@ def simulate(  # noqa: PLR0913, PLR0917 - its flags
     except ValueError as error:
         raise SettingsError(str(error)) from None
     except OSError as error:
-        raise SettingsError(f"cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}") from None
+        words = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+        raise SettingsError(
+            f"cannot listen on {host}:{port}: {words.lower()}. Choose another --port, or 0 for any."
+        ) from None
     return 0
 
 

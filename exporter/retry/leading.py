@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from exporter.errors import AttemptError, ExporterError, ServiceUnreachable, Verdict
 from exporter.model import Fetch, Reply
 
+WAY_OUT = (
+    "Check --region or --base-url, and any proxy or firewall on the way to the service; then the same command goes on."
+)
+
 
 def leading(
     fetch: Fetch,
@@ -86,7 +90,7 @@ class _Lead:
         if error.verdict in {Verdict.FATAL, Verdict.RESIGN} or self.unknown > 1:
             return AttemptError(str(error), verdict=Verdict.FATAL, code=error.code)
         if error.code is None and self.clock() - (self.since or 0.0) >= self.unreachable_s_max:
-            return ServiceUnreachable(f"no answer in {self.unreachable_s_max:g} s: {error}")
+            return ServiceUnreachable(f"no answer in {self.unreachable_s_max:g} s: {error} {WAY_OUT}")
         return None
 
 

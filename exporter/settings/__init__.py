@@ -4,7 +4,20 @@ Every setting is a flag (`--shard-rows`), a variable (`EXPORTER_SHARD_ROWS`) and
 but for the secrets, which are never flags. Seen by `app` and `cli` alone: the parts take plain values.
 """
 
-from exporter.settings.load import DEFAULT, Given, flag, given, load, only, spelt, variable
+from exporter.settings.load import DEFAULT, Given, flag, given, load, made, only, spelt, variable
 from exporter.settings.model import SECRETS, WAYS, Settings
 
-__all__ = ["DEFAULT", "SECRETS", "WAYS", "Given", "Settings", "flag", "given", "load", "only", "spelt", "variable"]
+__all__ = [
+    "DEFAULT",
+    "SECRETS",
+    "WAYS",
+    "Given",
+    "Settings",
+    "flag",
+    "given",
+    "load",
+    "made",
+    "only",
+    "spelt",
+    "variable",
+]

@@ -19,6 +19,21 @@ SPELT = {"as_json": "json"}  # which is the name of a method of every model
 EXCLUSIVE = (("region", "base_url"), ("secret_key", "secret_key_file", "usersig"))
 """Names for one thing: a layer that gives one of them wins over all of them in the layers below."""
 DEFAULT = "default"
+WORDS = {
+    "int_parsing": "is no whole number; write digits alone",
+    "int_type": "is no whole number; write digits alone",
+    "int_from_float": "is no whole number; write digits alone",
+    "float_parsing": "is no number; write one like 80 or 0.5",
+    "float_type": "is no number; write one like 80 or 0.5",
+    "bool_parsing": "is neither true nor false",
+    "bool_type": "is neither true nor false",
+    "literal_error": "is unknown; write {expected}",
+    "greater_than": "is too little: it must be over {gt:g}",
+    "greater_than_equal": "is too little: it must be at least {ge:g}",
+    "less_than_equal": "is too much: it may be at most {le:g}",
+    "string_type": "is no text; write it in quotes",
+}
+"""What the library's own kinds of mistakes mean, in plain words behind the value."""
 _KUBERNETES = re.compile(rf"{PREFIX}(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_.*)?)")
 """Variables that every pod gets of a Service called `exporter`."""
 
@@ -53,7 +68,7 @@ def load(config: Path | None = None, before: Mapping[str, object] | None = None,
 
     Raises SettingsError, one line that names every mistake.
     """
-    return only(**{name: found.value for name, found in given(config, before, **flags).items()})
+    return made(given(config, before, **flags))
 
 
 def given(
@@ -87,23 +102,31 @@ def _layers(
 
 def only(**values: object) -> Settings:
     """Make the settings from these values alone. Raises SettingsError, one line that names every mistake."""
+    return made({name: Given(value, flag(name)) for name, value in values.items()})
+
+
+def made(found: Mapping[str, Given]) -> Settings:
+    """Make the settings from what was given, and where. Raises SettingsError, one line that names every mistake."""
     try:
-        return Settings.model_validate(values)
+        return Settings.model_validate({name: each.value for name, each in found.items()})
     except ValidationError as error:
-        raise SettingsError("; ".join(_mistake(item) for item in error.errors())) from None
+        raise SettingsError("; ".join(_mistake(item, found) for item in error.errors())) from None
 
 
 def _file(config: Path) -> dict[str, Any]:
-    if not config.is_file():
+    if not os.path.isfile(config):  # noqa: PTH113 - `Path.is_file` raises where nobody may look
         raise SettingsError(f"{config}: there is no such file. Give --config the path of a TOML file.")
     try:
         values = dict(TomlConfigSettingsSource(Settings, config)())
         values = {_NAMES.get(key, key): value for key, value in values.items()}
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{config}: {_reason(error)}. Mend the file, or run without --config.") from None
+    except OSError as error:
+        words = (error.strerror or str(error)).lower()
+        raise SettingsError(f"{config}: cannot be read: {words}. Name another file, or run without --config.") from None
+    except ValueError as error:
+        raise SettingsError(f"{config}: is no TOML: {error}. Mend it there; texts stand in quotes.") from None
     if secret := next((name for name in values if name in SECRETS), None):
         raise SettingsError(
-            f"{config}: {secret} is a secret: give it as EXPORTER_{secret.upper()}, or name a secret_key_file."
+            f"{config}: {secret} is a secret: give it as {variable(secret)}, or name a secret_key_file."
         )
     return values
 
@@ -118,14 +141,19 @@ def _refuse_misspelt(environment: Iterable[str]) -> None:
             raise SettingsError(f"{name} in the environment is no setting; did you mean {near[0]}?")
 
 
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
-
-
-def _mistake(item: Mapping[str, Any]) -> str:
+def _mistake(item: Mapping[str, Any], found: Mapping[str, Given]) -> str:
+    """Say what is wrong with one setting, and where it was given; values of secrets are never among it."""
     name = str(item["loc"][0]) if item["loc"] else ""
+    where = found[name].where if name in found else ""
     if item["type"] == "extra_forbidden":
         near = difflib.get_close_matches(name, map(spelt, Settings.model_fields), n=1)
-        return f"there is no setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+        hint = f"did you mean {near[0]!r}?" if near else "`exporter config` shows all there are."
+        return f"{where}: there is no setting {name!r}; {hint}"
+    words = WORDS.get(item["type"])
+    shown = "" if name in SECRETS else f"{str(item.get('input'))!r} "
     message = str(item["msg"]).removeprefix("Value error, ")
-    return f"{flag(name)}: {message}" if name else message
+    message = f"{shown}{words.format(**item.get('ctx', {}))}" if words else message
+    if not name:
+        return message
+    place = where if where in {flag(name), variable(name)} else f"{where}: {spelt(name)}"
+    return f"{place}: {message}"

@@ -14,6 +14,7 @@ def read_secret(path: Path) -> str:
     except OSError as error:
         raise SettingsError(
             f"EXPORTER_SECRET_KEY_FILE: {path} cannot be read: {(error.strerror or str(error)).lower()}."
+            " Name a file that holds the key and that this user may read."
         ) from None
     except UnicodeDecodeError:
         text = ""

@@ -13,6 +13,13 @@ from pydantic_settings import NoDecode
 from exporter.schema import PARSERS
 
 AUTO = "auto"
+OTHER_NAMES = {
+    **dict.fromkeys(("integer", "int", "int32", "long", "bigint"), "int64"),
+    **dict.fromkeys(("number", "float", "float32", "double", "real", "decimal", "numeric"), "float64"),
+    **dict.fromkeys(("str", "string", "varchar"), "text"),
+    **dict.fromkeys(("date", "datetime", "time"), "timestamp"),
+}
+"""What other programs call the types."""
 NO_ENCODINGS = frozenset(
     {"idna", "punycode", "raw_unicode_escape", "raw-unicode-escape", "unicode_escape", "unicode-escape"}
 )
@@ -67,7 +74,8 @@ def _types(value: object) -> object:
     if isinstance(table, Mapping):
         for name, type_name in table.items():
             if type_name not in PARSERS:
-                near = difflib.get_close_matches(str(type_name), PARSERS, n=1)
+                other = OTHER_NAMES.get(str(type_name).lower())
+                near = [other] if other else difflib.get_close_matches(str(type_name), PARSERS, n=1)
                 hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(PARSERS)}"
                 raise ValueError(f"no type {str(type_name)!r} for {name!r}; {hint}")
     return table
@@ -76,7 +84,7 @@ def _types(value: object) -> object:
 def _pair(item: str) -> tuple[str, str]:
     name, equals, type_name = item.rpartition("=")
     if not equals or not name:
-        raise ValueError(f"{item!r} is not ATTRIBUTE=TYPE")
+        raise ValueError(f"{item!r} is not ATTRIBUTE=TYPE, such as level=int64")
     return name, type_name
 
 

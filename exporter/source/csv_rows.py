@@ -55,7 +55,9 @@ def _ids(
     if row == begun and header:
         warn(f"{name}: has a header and no rows.")
     elif row == begun and not known and not reading.allow_empty:
-        raise InputError(f"{name}: is empty; pass --allow-empty if that is meant.")
+        raise InputError(
+            f"{name}: is empty; check what should have written it, or pass --allow-empty if that is meant."
+        )
 
 
 def _picked(rows: list[list[str]], index: int, width: int) -> Ids:

@@ -1,5 +1,6 @@
 """Which files are the input: files, folders, patterns and `-`, resolved once, in reading order."""
 
+import contextlib
 import glob
 import hashlib
 import os
@@ -49,7 +50,8 @@ def readable(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"{name}: cannot be read: {error.strerror or error}.") from error
+        way_out = " Run as a user who may read it (chmod, chown)." if isinstance(error, PermissionError) else ""
+        raise InputError(f"{name}: cannot be read: {(error.strerror or str(error)).lower()}.{way_out}") from error
 
 
 def find_files(inputs: Sequence[str], encoding: str, standard_input: BinaryIO | None = None) -> list[InputFile]:
@@ -90,13 +92,23 @@ def _paths(each: str) -> list[str]:
     # A file may be called like a pattern: the file itself comes first.
     matches = [each] if os.path.lexists(each) else sorted(glob.glob(each, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
     if not matches:
-        raise InputError(f"{_shown(each)}: no such file or folder, and no file matches it.")
-    paths = [path for match in matches for path in (_walked(match) if Path(match).is_dir() else [match])]
+        raise InputError(f"{_shown(each)}: no such file or folder, and no file matches it. {_nothing(each)}")
+    # Not `Path.is_dir`, which raises where nobody may look.
+    paths = [path for match in matches for path in (_walked(match) if os.path.isdir(match) else [match])]  # noqa: PTH112
     if not paths:
         raise InputError(
             f"{_shown(each)}: there is no file in it (hidden names and names with _ in front do not count)."
         )
     return paths
+
+
+def _nothing(each: str) -> str:
+    """Say what to do about a name that nothing has."""
+    if each.startswith("~"):
+        return "Take the ~ out of its quotes: the shell alone knows what it stands for."
+    with readable(_shown(each)), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        os.lstat(each)  # raises where nobody may look
+    return "Mend the path." if each.startswith("/") else f"Mend the path: it is looked for in {Path.cwd()}."
 
 
 def _walked(folder: str) -> list[str]:

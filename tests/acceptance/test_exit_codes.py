@@ -86,7 +86,7 @@ def test_json_is_one_object_on_standard_output(run_cli: Cli, double: Double, ids
         ([], {"EXPORTER_USERSIG": "not a usersig"}, "exclude each other"),
         ([], {"EXPORTER_SECRET_KEY": "", "EXPORTER_USERSIG": "rubbish"}, "EXPORTER_USERSIG"),
         ([], {"EXPORTER_SECRET_KEY": "", "EXPORTER_SECRET_KEY_FILE": "/nowhere/key"}, "/nowhere/key"),
-        ([], {"EXPORTER_SHARD_ROWS": "-5"}, "--shard-rows"),
+        ([], {"EXPORTER_SHARD_ROWS": "-5"}, "EXPORTER_SHARD_ROWS: '-5' is too little"),
     ],
 )
 def test_what_cannot_be_meant_ends_with_2(

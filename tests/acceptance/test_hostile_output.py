@@ -119,6 +119,13 @@ def test_a_link_as_output_folder_is_refused_and_as_its_parent_is_fine(
     read_export(tmp_path / "real/export")
 
 
+def test_links_that_lead_in_a_circle_are_refused(run: Callable[..., Ran], tmp_path: Path) -> None:
+    """They lead nowhere, and that is no bug of ours: one line, and not a traceback."""
+    (tmp_path / "out").symlink_to("out")
+    ran = run()
+    assert (ran.code, ran.err) == (5, "Error: out: something that is no folder stands there. Choose another --out.\n")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 def test_folders_of_somebody_else_are_refused_for_root_too(run: Callable[..., Ran], tmp_path: Path) -> None:
     """OUT, and the unfinished run in it: whoever owns them can put what he likes under our names."""

@@ -121,6 +121,25 @@ def test_all_mistakes_are_named_at_once() -> None:
         load(rate="x", sdkappid="y")
 
 
+def test_a_mistake_is_named_where_it_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The flag, the variable, or the file and its key: what a person has to mend; and the value in plain words."""
+    config = tmp_path / "exporter.toml"
+    config.write_text("rate = 'fast'\nshard_rows = 1.5\nno_header = 'maybe'\nquiett = true\n")
+    monkeypatch.setenv("EXPORTER_IN_FLIGHT", "5000")
+    with pytest.raises(SettingsError) as refusal:
+        load(config, duplicates="remove")
+    assert sorted(str(refusal.value).split("; ")) == sorted(
+        [
+            f"{config}: rate: 'fast' is no number", "write one like 80 or 0.5",
+            f"{config}: shard_rows: '1.5' is no whole number", "write digits alone",
+            f"{config}: no_header: 'maybe' is neither true nor false",
+            f"{config}: there is no setting 'quiett'", "did you mean 'quiet'?",
+            "EXPORTER_IN_FLIGHT: '5000' is too much: it may be at most 2000",
+            "--duplicates: 'remove' is unknown", "write 'drop' or 'keep'",
+        ]
+    )  # fmt: skip
+
+
 def test_secrets_show_nowhere(tmp_path: Path) -> None:
     """Neither repr nor what goes into the manifest holds them, and a file may not."""
     made = only(secret_key="the canary key", usersig=None)

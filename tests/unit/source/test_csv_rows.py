@@ -171,7 +171,7 @@ REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "header of other case": (b"Account_ID,b\nu1,1\n", {}, r"Did you mean --column 'Account_ID'\?"),
     "header with a space": (b" account_id\nu1\n", {}, r"Did you mean --column ' account_id'\?"),
     "semicolons": (b"account_id;name\nu1;a\n", {}, r"looks ';'-separated: use --delimiter ';'"),
-    "tabs": (b"account_id\tname\nu1\ta\n", {}, r"use --delimiter \$'\\t'"),
+    "tabs": (b"account_id\tname\nu1\ta\n", {}, r"use --delimiter tab"),
     "bars": (b"account_id|name\nu1|a\n", {}, r"use --delimiter '\|'"),
     "commas": (b"account_id,name\nu1,a\n", {"delimiter": ";"}, r"use --delimiter ','"),
     "blank header": (b"\nu1\n", {}, r"first line is blank"),

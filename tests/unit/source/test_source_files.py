@@ -87,8 +87,8 @@ def test_what_is_not_there_is_named(write: Write, tmp_path: Path) -> None:
         str(tmp_path / "no.csv"): r"no\.csv: no such file or folder, and no file matches it",
         str(tmp_path / "*.tsv"): r"\*\.tsv: no such file",
         str(tmp_path / "empty"): "empty: there is no file in it",
-        str(tmp_path / "broken"): "broken: cannot be read: No such file or directory",
-        str(tmp_path): "broken: cannot be read: No such file or directory",
+        str(tmp_path / "broken"): "broken: cannot be read: no such file or directory",
+        str(tmp_path): "broken: cannot be read: no such file or directory",
         "https://x.example/ids.csv?sign=s3cret": r"^https://x\.example/ids\.csv: only local files",
     }.items():
         with pytest.raises(InputError, match=sentence) as raised:
@@ -103,7 +103,7 @@ def test_a_file_that_goes_away_is_an_input_error(write: Write) -> None:
     path = write("ids.csv", OK)
     source = open_source([path], Reading())
     Path(path).unlink()
-    with pytest.raises(InputError, match=r"ids\.csv: cannot be read: No such file"):
+    with pytest.raises(InputError, match=r"ids\.csv: cannot be read: no such file"):
         list(source.chunks())
 
 
