@@ -7,7 +7,7 @@ COMPILE := .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.
 	--no-emit-index-url --no-header --no-annotate
 QUESTIONS := rate adaptive latency stalls cpu memory start scale resume outage peers
 
-.PHONY: demo test durability check bench lock clean
+.PHONY: demo test durability check docs bench lock clean
 
 demo: .venv/run            ## the main job on the built-in double: nothing to set up
 	$(BIN)/exporter demo
@@ -18,11 +18,16 @@ test: .venv/dev            ## every test
 durability: .venv/dev      ## kills, power cuts, full and failing disks at length, as root; prints its figures
 	$(BIN)/python -m pytest tests/durability -m durability
 
-check: .venv/dev           ## format, lint, types, floors
+check: .venv/dev           ## format, lint, types, floors, pages made of the code
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+docs: .venv/dev            ## the documentation, into site/: first the pages made of the code, then all of it
+	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: .venv/run .venv-peers/run ## the benchmarks, as tables and JSON; half an hour on a quiet machine
 	for question in $(QUESTIONS); do $(BIN)/python benchmarks/$$question.py || exit 1; done
@@ -36,7 +41,7 @@ lock:                      ## pin the newest allowed versions, with hashes and w
 	rm -rf .venv-lock
 
 clean:
-	rm -rf .venv .venv-peers exporter-demo .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-peers exporter-demo site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/run: requirements.txt requirements-build.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
