@@ -4,6 +4,7 @@ from exporter.app.check import check_service
 from exporter.app.export import export
 from exporter.app.job import Job, Outcome
 from exporter.app.plan import Asked, BadExample, Plan, ask, plan
+from exporter.app.report import report
 from exporter.app.retry import retry
 from exporter.app.service import make_client, missing
 from exporter.app.status import Status, status
@@ -21,6 +22,7 @@ __all__ = [
     "make_client",
     "missing",
     "plan",
+    "report",
     "retry",
     "status",
 ]

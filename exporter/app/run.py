@@ -14,6 +14,7 @@ from contextlib import aclosing
 from exporter import __version__
 from exporter.api.client import Client
 from exporter.app.job import Job, identity_of, inputs_of
+from exporter.app.report import Wanted, of_run
 from exporter.batching import BATCH_ACCOUNTS_MAX, Planner, Shard
 from exporter.errors import ServiceRefusal
 from exporter.flatten import Attributes
@@ -121,7 +122,12 @@ class Run:
         if stop.is_set():
             return None
         made = self._manifest(columns, shards)
-        self._place.publish(made)
+        settings = self._job.settings
+        wanted = Wanted(data=settings.report == "data", redact_ids=settings.redact_ids, stop=stop)
+        page = of_run(made, self._place.stage, wanted, self._job.warn)
+        if stop.is_set():
+            return None
+        self._place.publish(made, page)
         return made
 
     def _manifest(self, columns: Sequence[Column], shards: Sequence[ShardFacts]) -> Manifest:

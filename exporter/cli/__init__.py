@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from exporter import __version__
-from exporter.cli import check, config, demo, plan, retry, run, simulate, status, verify
+from exporter.cli import check, config, demo, plan, report, retry, run, simulate, status, verify
 from exporter.cli.exits import exit_code
 from exporter.cli.flags import SERVICE, ending, with_settings
 from exporter.cli.guard import keep_secrets
@@ -30,6 +30,7 @@ app.command("check", epilog=run.EPILOG)(ending(with_settings(check.check, (*SERV
 app.command("config", epilog=run.EPILOG)(ending(with_settings(config.config)))
 app.command("retry", epilog=run.EPILOG)(ending(with_settings(retry.retry, retry.SETTINGS, retry.before)))
 app.command("status")(ending(status.status))
+app.command("report")(ending(report.report))
 app.command("verify")(ending(verify.verify))
 app.command("simulate")(ending(simulate.simulate))
 

@@ -123,6 +123,7 @@ def summary(outcome: "Outcome", out: Path) -> str:
     if made.outages:
         times = "1 outage" if made.outages == 1 else f"{made.outages:,} outages"
         rows.insert(-1, ("paused", f"{duration(made.paused_s)} in {times} of the service"))
+    rows.append(("report", str(out / "report.html")))
     notes = [f"{number:,} values of {name} did not parse: see bad_values/" for name, number in made.bad_values.items()]
     if made.ids_with_outer_spaces:
         notes.append(f"{made.ids_with_outer_spaces:,} ids have spaces around them; --strip removes these")

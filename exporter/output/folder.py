@@ -104,6 +104,13 @@ class Folder:
             raise OutputError(
                 f"{self.out / there} is of an export without {publish.SUCCESS}. Choose another --out, or give --overwrite."
             )
+        self.refuse_foreign_report()
+
+    def refuse_foreign_report(self) -> None:
+        """Raise OutputError when a report of somebody else stands where ours would."""
+        path = self.out / publish.REPORT
+        if path.exists() and not (path.is_file() and publish.is_report(path)):
+            raise OutputError(f"{path} is not of an export. Move it away, or choose another place for the report.")
 
     def begin(self, fingerprint: Mapping[str, object]) -> Left:
         """Start a run from nothing: whatever an unfinished one left is removed. Raises MachineError."""
@@ -194,9 +201,15 @@ class Folder:
         self._spool = Spool(self.run / publish.SPOOL, keep_bytes=keep_bytes)
         return self._spool
 
-    def publish(self, final: Manifest) -> None:
-        """Make the export visible: from here on the run can only go forward. Raises MachineError."""
-        files.write_bytes(self.run / publish.STAGE / manifest.NAME, final.to_json())
+    @property
+    def stage(self) -> Path:
+        """Where an export lies that is about to be published."""
+        return self.run / publish.STAGE
+
+    def publish(self, final: Manifest, report: bytes) -> None:
+        """Make the export and its report visible: from here on the run can only go forward. Raises MachineError."""
+        files.write_bytes(self.stage / manifest.NAME, final.to_json())
+        files.write_bytes(self.stage / publish.REPORT, report)
         reach("assembled")
         self.record(publish.PUBLISHING)
         self.close()

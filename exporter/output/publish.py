@@ -15,11 +15,20 @@ PUBLISHING = "publishing"  # the record from which on a run can only go forward
 STAGE = "publish"
 REPLACED = "replaced"
 SUCCESS = "_SUCCESS"
-PUBLISHED = (*FOLDERS, MANIFEST)
+REPORT = "report.html"
+PUBLISHED = (*FOLDERS, MANIFEST, REPORT)
 PROGRESS = "progress"
 SPOOL = "stdin"
 WRITTEN = (JOURNAL, PROGRESS, SUCCESS)
 RUN_NAMES = frozenset({*FOLDERS, STAGE, REPLACED, "duplicates", SPOOL, *WRITTEN, *map(files.draft_name, WRITTEN)})
+
+_REPORT_BEGINS, _BEGIN_BYTES = b'<meta name="generator" content="exporter">', 200
+
+
+def is_report(path: Path) -> bool:
+    """Tell whether a file is a report of ours. Raises MachineError."""
+    with files.on_disk(path), path.open("rb") as file:
+        return _REPORT_BEGINS in file.read(_BEGIN_BYTES)
 
 
 def roll_forward(out: Path, run: Path) -> None:

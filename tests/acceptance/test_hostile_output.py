@@ -41,6 +41,7 @@ PLANTED = {
     "data": "link to a folder",
     "rejects": "named pipe",
     "manifest.json": "named pipe",
+    "report.html": "link to a file",
     "_SUCCESS": "link to a file",
 }
 

@@ -19,6 +19,7 @@ from exporter.schema import Column
 
 Write = Callable[..., list[ShardFacts]]
 
+REPORT = b'<!doctype html><meta name="generator" content="exporter">'
 IDENTITY = Identity([{"bytes": 1}], {"column": None})
 ANSWERS: dict[str, Attrs] = {"a": {"n": "1"}, "b": {"n": "2"}}
 
@@ -57,7 +58,7 @@ def run_to_the_end(folder: Folder, write_shards: Write, finished_at: str = "2024
         series=[],
         **manifest.totals(assemble(folder.run, facts, columns, drop_duplicates=True)),
     )
-    folder.publish(made)
+    folder.publish(made, REPORT)
     return made
 
 
@@ -65,7 +66,7 @@ def names(out: Path) -> set[str]:
     return {path.name for path in out.iterdir()}
 
 
-EXPORT = {"data", "rejects", "bad_values", "manifest.json", "_SUCCESS", ".lock"}
+EXPORT = {"data", "rejects", "bad_values", "manifest.json", "report.html", "_SUCCESS", ".lock"}
 
 
 # The same command again
@@ -194,11 +195,18 @@ def test_a_foreign_run_folder_is_not_removed(tmp_path: Path) -> None:
 
 
 def test_a_report_of_somebody_else_is_not_lost(tmp_path: Path, write_shards: Write) -> None:
-    """A file that publishing would remove is refused like those that it would replace."""
+    """A file that publishing would replace is refused, beside an export of ours as well, whatever the flags say."""
     (tmp_path / "report.html").write_text("theirs")
     with held(tmp_path) as folder:
-        folder.refuse_foreign(overwrite=False)
+        with pytest.raises(OutputError, match=r"report\.html is not of an export"):
+            folder.refuse_foreign(overwrite=True)
+        (tmp_path / "report.html").unlink()
         run_to_the_end(folder, write_shards)
+        folder.refuse_foreign(overwrite=True)
+        folder.refuse_foreign_report()
+        (tmp_path / "report.html").write_text("theirs")
+        with pytest.raises(OutputError, match=r"report\.html is not of an export"):
+            folder.refuse_foreign(overwrite=True)
     assert (tmp_path / "report.html").read_text() == "theirs"
 
 
