@@ -7,6 +7,7 @@ ExporterError
 ├── MachineError           this machine failed: disk, permission, lock                 exit 5
 ├── ServiceRefusal         the service will not serve this run: code, meaning, remedy  exit 4
 ├── ServiceUnreachable     the service was out of reach for too long                   exit 75
+├── TooManyRejects         complete, but more accounts failed than allowed             exit 3
 └── AttemptError           one call failed; its Verdict says what the policy does next
 
 An error's message is a sentence for the person who runs the command: it names the file, account or code and says what
@@ -14,6 +15,7 @@ to do. It never holds a URL, a key or a UserSig.
 """
 
 from enum import Enum
+from typing import Any
 
 
 class Verdict(Enum):
@@ -57,6 +59,15 @@ class ServiceRefusal(ExporterError):  # noqa: N818 - said as people say it
 
 class ServiceUnreachable(ExporterError):  # noqa: N818 - said as people say it
     """The service was out of reach for too long."""
+
+
+class TooManyRejects(ExporterError):  # noqa: N818 - said as people say it
+    """Complete, but more accounts failed than are allowed: `export`, or a stream's `totals`, tells of all of them."""
+
+    def __init__(self, message: str, *, export: Any = None, totals: Any = None) -> None:
+        super().__init__(message)
+        self.export = export
+        self.totals = totals
 
 
 class AttemptError(ExporterError):

@@ -3,6 +3,7 @@
 from exporter.app.check import check_service
 from exporter.app.export import export
 from exporter.app.job import Job, Outcome
+from exporter.app.judging import excess
 from exporter.app.plan import Asked, BadExample, Plan, ask, plan
 from exporter.app.report import report
 from exporter.app.retry import retry
@@ -18,6 +19,7 @@ __all__ = [
     "Status",
     "ask",
     "check_service",
+    "excess",
     "export",
     "make_client",
     "missing",

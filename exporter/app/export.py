@@ -1,13 +1,15 @@
 """The main job: find out what the same command means here, then begin or go on, then publish."""
 
 import asyncio
+import contextlib
 import os
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from exporter.api.client import Client
 from exporter.app.job import Job, Outcome, identity_of, reading_of
 from exporter.app.run import Run
 from exporter.app.service import make_client
@@ -25,13 +27,9 @@ from exporter.source import Source, StandardInput, open_source
 
 async def export(job: Job) -> Outcome:
     """Run the main job. Raises an ExporterError that says why the export is not complete."""
-    refuse_no_folder(job)
-    client = make_client(job.settings, hide=job.hide)
-    source = open_source(
-        job.inputs, reading_of(job.settings), standard_input=cast("BinaryIO | None", job.standard_input)
-    )
-    refuse_own_files(job, source)
-    with folder.held(job.out) as place:
+    # In threads, as all that looks at a disk: the event loop may be somebody's who has other things to do.
+    client, source = await through(lambda: _opened(job))
+    async with _held(job.out) as place:
         if job.standard_input and _asks_nothing(place, job.settings):
             # Whether it is the same input shows only when all of it was read. Nobody waits for that read at the end.
             await abandonable(job.standard_input.drain)
@@ -44,6 +42,24 @@ async def export(job: Job) -> Outcome:
                 await _spool(place, job.standard_input, left, run.recognised)
             await run.carry()
             return Outcome(await published(run), asked=True)
+
+
+def _opened(job: Job) -> tuple[Client, Source]:
+    """Find out all that can be told before anything is written. Raises an ExporterError."""
+    refuse_no_folder(job)
+    client = make_client(job.settings, hide=job.hide)
+    source = open_source(
+        job.inputs, reading_of(job.settings), standard_input=cast("BinaryIO | None", job.standard_input)
+    )
+    refuse_own_files(job, source)
+    return client, source
+
+
+@contextlib.asynccontextmanager
+async def _held(out: Path) -> AsyncIterator[Folder]:
+    """Hold the output folder, for which there may be another holder to wait for."""
+    with contextlib.ExitStack() as stack:
+        yield await through(lambda: stack.enter_context(folder.held(out)))
 
 
 async def _begun(place: Folder, job: Job, source: Source) -> Left:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from exporter.batching import Planner
 from exporter.output.facts import ShardFacts
 from exporter.output.identity import STREAM, Identity
 from exporter.output.manifest import Manifest
@@ -54,6 +55,12 @@ def reading_of(settings: Settings) -> Reading:
         encoding=settings.encoding,
         allow_empty=settings.allow_empty,
     )
+
+
+def planner_of(settings: Settings, *, first: int = 0, done: Mapping[int, str] | None = None) -> Planner:
+    """Make what cuts the input into shards and batches; `first` and `done` as it says itself."""
+    keep = settings.duplicates == "keep"
+    return Planner(shard_rows=settings.shard_rows, strip=settings.strip, keep=keep, first=first, done=done)
 
 
 def identity_of(job: Job, source: Source, *, read: bool = False) -> Identity:

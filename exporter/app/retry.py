@@ -181,8 +181,8 @@ class Retry(Run):
             if not missing:
                 return  # what lies behind the last of them is as it was
 
-    def _layered(self, call: Fetch) -> Fetch:
-        ask = super()._layered(call)
+    def _layered(self, call: Fetch, known: Sequence[str]) -> Fetch:
+        ask = super()._layered(call, known)
 
         async def ask_if_any(accounts: Sequence[str]) -> Reply:
             return await ask(accounts) if accounts else Reply()

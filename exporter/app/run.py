@@ -1,42 +1,32 @@
-"""One run: every part is built here from Settings, in reading order, and the order of the wrappers is the policy.
+"""One run: every part is built here from Settings, in reading order; `asking.py` says how the service is asked.
 
 It goes on with what is `left` of an earlier start: those shards are neither read nor asked for again.
 """
 
-import asyncio
-import math
-import random
 import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
 
 from exporter import __version__
 from exporter.api.client import Client
-from exporter.app.job import Job, identity_of, inputs_of
+from exporter.app.asking import Asking, attribute_names
+from exporter.app.job import Job, identity_of, inputs_of, planner_of
 from exporter.app.report import Wanted, of_run
-from exporter.batching import BATCH_ACCOUNTS_MAX, Planner, Shard
-from exporter.errors import ServiceRefusal
+from exporter.batching import Shard
 from exporter.flatten import Attributes
-from exporter.limiter import RATE_UNLIMITED, Limiter, limited
-from exporter.model import Batch, Chunk, Fetch, Reply
-from exporter.output import manifest, memory
+from exporter.model import Batch, Chunk, Fetch
+from exporter.output import manifest
 from exporter.output.facts import ShardFacts
 from exporter.output.folder import Folder, now
 from exporter.output.left import Left
 from exporter.output.manifest import Manifest
 from exporter.output.room import shortage
 from exporter.output.shards import ShardWriter
-from exporter.pipeline import WAITING_MAX, KnownCheck, Sink, carry_all, in_turn, judge_absent, read_ahead
-from exporter.progress import counted
-from exporter.retry import Apart, Breaker, Gate, Patience, Policy, held, hold, leading, patient, retrying
+from exporter.pipeline import KnownCheck, Sink, judge_absent, read_ahead, through
 from exporter.schema import Column, Layout
 from exporter.source import Source
 
 Wrap = Callable[[ShardWriter], Sink]
-
-LINE_S = 0.05  # of tokens that the batches in line wait for; a repeated attempt stands behind no more
-UNREACHABLE_S_MAX = 30.0  # before the first answer of a run
 
 
 class Run:
@@ -45,17 +35,14 @@ class Run:
     def __init__(self, job: Job, source: Source, place: Folder, client: Client, left: Left) -> None:
         self._job, self._source, self._place, self._client, self._left = job, source, place, client, left
         settings = job.settings
-        self._limiter = Limiter(settings.rate, on_slow_down=job.progress.slowed)
-        if settings.rate < RATE_UNLIMITED:
-            job.progress.rate = settings.rate
-        job.progress.pace = self._limiter.pace
+        self._asking = Asking(settings, job.progress, job.tell)
         job.on_begun(place.run_id)
         if left.killed:
-            self._limiter.spend_all()
+            self._asking.limiter.spend_all()
         self._layout = Layout(settings.attribute_names, settings.types)
         self._shards = list(left.shards)
         self._drops_duplicates = settings.duplicates == "drop"
-        self._room_checked = self._stopping = self._suspects = False
+        self._room_checked = self._suspects = False
         self.recognised = threading.Event()
         """Set once the input has shown that it is what the shards that are left were made of."""
         asked = manifest.asked(self._shards)
@@ -82,34 +69,11 @@ class Run:
         self, attributes: Attributes, check: KnownCheck | None, wrap: Wrap = lambda writer: writer
     ) -> None:
         """Carry all batches to a writer of shards that knows these attributes; `wrap` puts another sink before it."""
-        settings = self._job.settings
         self._attributes = attributes
-        memory.collect_seldom()
-
-        def replied(batch: Batch, reply: Reply) -> None:
-            self._job.progress.settle(reply)
-            if check:
-                check.reply(batch, reply)
-
         with ThreadPoolExecutor(1, "write") as thread:
             sink = wrap(ShardWriter(self._place.run, attributes, self._layout, thread=thread, on_durable=self._durable))
-            async with aclosing(read_ahead(self._planned())) as events:
-                await carry_all(
-                    events,
-                    self._layered(self._client.fetch),
-                    sink,
-                    in_flight_max=settings.in_flight,
-                    waiting_max=max(WAITING_MAX, math.ceil(settings.rate * LINE_S)),
-                    # What is in flight, and what completes before it; stragglers are put aside.
-                    shards_open_max=1 + math.ceil(settings.in_flight * BATCH_ACCOUNTS_MAX / settings.shard_rows),
-                    on_batch=check.start if check else lambda _batch: None,
-                    on_reply=replied,
-                    is_hopeless=lambda: self._breaker.is_open,
-                    on_stop=self._stop,
-                )
-
-    def _stop(self) -> None:
-        self._stopping = True
+            fetch = self._layered(self._client.fetch, await through(self._answered_before))
+            await self._asking.carry(read_ahead(self._planned()), fetch, sink, check=check)
 
     def publish(self, stop: threading.Event) -> Manifest | None:
         """Make the export visible; returns its manifest, or None when it was stopped before. Raises MachineError."""
@@ -159,43 +123,8 @@ class Run:
             **manifest.totals(shards),
         )
 
-    def _layered(self, call: Fetch) -> Fetch:
-        settings, progress = self._job.settings, self._job.progress
-        clock = asyncio.get_running_loop().time
-        outage_s_max = settings.outage_max * 60
-        known = self._answered_before()
-        breaker = self._breaker = Breaker(outage_s_max, known=known)
-        # Outermost first: a retry is a new attempt, every attempt pays one token, and in an outage probes alone go out.
-        only_probes = hold(breaker)
-
-        def check() -> None:
-            if self._stopping:
-                raise asyncio.CancelledError  # whoever waits to be sent is not
-            only_probes()
-
-        asked = counted(patient(call, Patience(), clock), progress, clock)
-        paced = limited(held(in_turn(asked), check), self._limiter, check)
-        first_alone = leading(
-            paced,
-            clock=clock,
-            unreachable_s_max=min(UNREACHABLE_S_MAX, outage_s_max),
-            known=known,
-            on_retry=progress.retried,
-        )
-        gate = Gate(
-            first_alone,
-            breaker,
-            clock,
-            random.random,
-            on_retry=progress.retried,
-            tell=self._job.tell,
-            on_open=progress.paused,
-            on_close=progress.resumed,
-        )
-        policy = Policy(slow_s_max=outage_s_max)
-        return retrying(
-            first_alone, policy, gate, jitter=random.random, apart=Apart(self._suspects), on_retry=progress.retried
-        )
+    def _layered(self, call: Fetch, known: Sequence[str]) -> Fetch:
+        return self._asking.layered(call, known=known, suspects=self._suspects)
 
     def _answered_before(self) -> list[str]:
         """Some accounts that an earlier start had an answer for: they tell a service out of reach from a batch at fault."""
@@ -204,17 +133,10 @@ class Run:
         return some_accounts(self._place.run, self._left.shards)
 
     async def _ask_names(self) -> list[str]:
-        """Ask once for the app's attribute names, under the same policy as everything else: as if one account had them."""
         if self._left.names is not None:
             return list(self._left.names)
-
-        async def call(accounts: Sequence[str]) -> Reply:
-            return Reply(found={name: dict.fromkeys(await self._client.attribute_names()) for name in accounts})
-
-        reply = await self._layered(call)(["the app"])
-        if reply.rejected:
-            raise ServiceRefusal(f"the service did not tell its attribute names: {reply.rejected['the app'].message}")
-        names = list(reply.found["the app"])
+        known = await through(self._answered_before)
+        names = await attribute_names(self._client, lambda call: self._layered(call, known))
         self._place.record("names", names=names)
         return names
 
@@ -222,13 +144,7 @@ class Run:
         settings, progress = self._job.settings, self._job.progress
         # What lies before the first gap is passed over, unless the input is a pipe: then nobody knows whether it is the same.
         before = self._left.before_gap if all(file.bytes is not None for file in self._source.files) else None
-        planner = Planner(
-            shard_rows=settings.shard_rows,
-            strip=settings.strip,
-            keep=settings.duplicates == "keep",
-            first=before.number + 1 if before else 0,
-            done=self._left.done,
-        )
+        planner = planner_of(settings, first=before.number + 1 if before else 0, done=self._left.done)
         for chunk in self._source.chunks(before.ends if before else None):
             self._warn_of_shortage(chunk, before)
             events = planner.add(chunk)

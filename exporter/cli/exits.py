@@ -25,6 +25,7 @@ EXIT_CODES: Mapping[type[BaseException], int] = {
     errors.ServiceRefusal: 4,
     errors.MachineError: 5,
     errors.ServiceUnreachable: 75,
+    errors.TooManyRejects: TOO_MANY_REJECTS,
 }
 SIGNAL_CODES: Mapping[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 BUG = 1
@@ -105,4 +106,6 @@ def _usage(error: Any) -> str:
 
 def judge(manifest: "Manifest", settings: Settings) -> int:
     """Tell how a complete export ends: whether so many failures are allowed."""
-    return COMPLETE if manifest.failures <= settings.max_rejects.of(manifest.input) else TOO_MANY_REJECTS
+    from exporter.app import excess
+
+    return TOO_MANY_REJECTS if excess(manifest.failures, manifest.input, settings) else COMPLETE

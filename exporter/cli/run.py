@@ -12,7 +12,7 @@ import orjson
 import typer
 
 from exporter.cli.console import DETAIL, WARNING, bind, duration, is_quiet, say, show
-from exporter.cli.exits import COMPLETE, judge
+from exporter.cli.exits import judge
 from exporter.cli.signals import carried
 from exporter.errors import SettingsError
 from exporter.progress import Progress
@@ -53,14 +53,11 @@ def concluded(outcome: "Outcome", out: Path, settings: Settings, words: str | No
             " app, and that --column names the account ids.",
             WARNING,
         )
-    code = judge(outcome.manifest, settings)
-    if code != COMPLETE:
-        say(
-            f"Complete, but {outcome.manifest.failures:,} accounts failed and --max-rejects allows"
-            f" {settings.max_rejects.of(outcome.manifest.input):,.0f}: see rejects/ for each of them and why.",
-            WARNING,
-        )
-    return code
+    from exporter.app import excess
+
+    if sentence := excess(outcome.manifest.failures, outcome.manifest.input, settings):
+        say(sentence, WARNING)
+    return judge(outcome.manifest, settings)
 
 
 def carry_out(inputs: list[str], out: Path, settings: Settings) -> "Outcome":

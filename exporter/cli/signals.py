@@ -22,6 +22,9 @@ T = TypeVar("T")
 
 def carried(job: "Job", work: Callable[["Job"], Awaitable["Outcome"]]) -> "Outcome":
     """Do a job's work in sight of whoever watches. Raises ExporterError, and Stopped after a signal."""
+    from exporter.output import memory
+
+    memory.collect_seldom()  # this process is there for one job alone
     with metered(job) as meter:
 
         async def seen() -> "Outcome":

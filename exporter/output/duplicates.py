@@ -84,7 +84,7 @@ class Later:
         """Add places to the files of their ranges."""
         ranges = pc.divide(places, pa.scalar(self._partition_accounts))
         for number, part in _parted(places, ranges):
-            with self._path(number).open("ab") as file:
+            with open(self._path(number), "ab", opener=files.private) as file:
                 file.write(part.buffers()[1].slice(part.offset * 8, len(part) * 8))
 
     def _kept(self, number: int) -> tuple[Array, memoryview]:
@@ -117,7 +117,10 @@ def _spread(tables: Iterator[pa.Table], paths: list[Path], spreads: int) -> list
         homes = homes_of(table.column("account").combine_chunks(), len(paths), spreads)
         for number, part in _parted(table.combine_chunks(), homes):
             # Not held open: how many files a process may have open is the machine's to say.
-            with paths[number].open("ab") as file, pa.ipc.new_stream(file, _ACCOUNTS, options=SCRATCH) as stream:
+            with (
+                open(paths[number], "ab", opener=files.private) as file,
+                pa.ipc.new_stream(file, _ACCOUNTS, options=SCRATCH) as stream,
+            ):
                 stream.write_table(part)
             held[number] += len(part)
         memory.give_back()

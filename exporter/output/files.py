@@ -137,6 +137,11 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def private(path: str, flags: int) -> int:
+    """Open a file as nobody else can, whatever the umask: for `open(..., opener=private)`."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+
+
 def make_folder(path: Path) -> None:
     """Make a private folder, and its parents, durably. Raises MachineError."""
     with on_disk(path):

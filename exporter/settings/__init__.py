@@ -1,7 +1,7 @@
 """Settings: flags over environment over file, made once into one frozen, validated value.
 
 Every setting is a flag (`--shard-rows`), a variable (`EXPORTER_SHARD_ROWS`) and a key of the TOML file (`shard_rows`),
-but for the secrets, which are never flags. Seen by `app` and `cli` alone: the parts take plain values.
+but for the secrets, which are never flags. Seen by `app`, `cli` and `library` alone: the parts take plain values.
 """
 
 from exporter.settings.load import DEFAULT, Given, flag, given, load, made, only, spelt, variable

@@ -39,7 +39,7 @@ class Column:
     @property
     def text(self) -> bool:
         """Whether it holds texts; otherwise it holds whole numbers."""
-        return _is_text(_plain(self.type))
+        return is_text_type(self.type)
 
     def of(self, batch: pa.RecordBatch) -> Any:
         """Its array in a batch, which may hold neighbours of a like name."""
@@ -86,6 +86,11 @@ def _refuse_type(name: str, column: str, found: pa.DataType) -> None:
 
 def _is_text(found: pa.DataType) -> bool:
     return pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found)
+
+
+def is_text_type(found: pa.DataType) -> bool:
+    """Tell whether a type is text, be it by way of a dictionary."""
+    return _is_text(_plain(found))
 
 
 def _plain(found: pa.DataType) -> pa.DataType:
