@@ -256,7 +256,8 @@ class Progress:
         """Count the end of an outage."""
         lasted_s = self.paused_s - self._paused_s
         self._paused_s += lasted_s
-        self._marks = [(self._clock(), self.requests, self.settled)]  # the pace is told from here on
+        # The pace is told from here on, and from the second before: what that one left over goes out at once.
+        self._marks = [(self._clock() - 1.0, self.requests, self.settled)]
         self._paused_at = self.paused_why = None
         self.series.pause(self.elapsed_s - lasted_s, self.elapsed_s)
 

@@ -143,6 +143,20 @@ def test_rates_are_those_of_the_last_ten_seconds() -> None:
     assert after[-1] == pytest.approx(30)
 
 
+def test_the_pace_after_a_pause_is_not_that_of_before_and_not_above_the_quota() -> None:
+    """What a second left over goes out at once when the service is back: no reason to show more than the quota."""
+    clock = Clock()
+    progress = Progress(clock)
+    progress.paused("out of reach")
+    clock.now += 300
+    progress.resumed()
+    for second in range(8):
+        for _ in range(100 if second else 200):
+            progress.started()
+        clock.now += 1
+        assert progress.rates()[0] == pytest.approx(100)
+
+
 def test_rates_at_the_very_start_are_none() -> None:
     """Nothing has happened in no time: no division by nought."""
     assert Progress(Clock()).rates() == (0.0, 0.0)
