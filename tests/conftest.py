@@ -39,7 +39,8 @@ ROOT = Path(__file__).parents[1]
 
 
 def environment(**more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("EXPORTER_")}
+    # How wide a terminal is its own to say.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("EXPORTER_", "COLUMNS", "LINES"))}
     return {**kept, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", "EXPORTER_SECRET_KEY": CANARY, **more}
 
 

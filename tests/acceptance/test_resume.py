@@ -453,7 +453,7 @@ def piped(command: Command) -> Command:
 
 def test_standard_input_killed_before_its_end_is_sent_again(piped: Command, given: Input) -> None:
     """The same goes on; anything else, nothing included, is refused, and refusing it costs nothing."""
-    process = piped.start(stdin=subprocess.PIPE)
+    process = piped.start("--in-flight", "1", stdin=subprocess.PIPE)  # so that no shard is whole before an earlier one
     assert process.stdin
     process.stdin.write(given.csv()[:10_000])
     process.stdin.flush()

@@ -17,9 +17,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 FOLDERS = ("data", "rejects", "bad_values")
-PUBLISHED = (*FOLDERS, "manifest.json")
+MANIFEST = "manifest.json"
+PUBLISHED = (*FOLDERS, MANIFEST, "report.html")
 ID_BYTES_MAX = 32
-OF_THE_RUN = ("requests", "retries", "refusals", "requests_per_s", "started_at", "finished_at", "seconds", "series")
+OF_THE_RUN = (
+    "run_id",
+    "requests",
+    "retries",
+    "refusals",
+    "requests_per_s",
+    "started_at",
+    "finished_at",
+    "seconds",
+    "series",
+)
 """Keys of a manifest that tell how a run went, and may differ from one run to the next."""
 
 
@@ -164,6 +175,8 @@ def _nothing_lost_in_publishing(out: Path, new: Whole) -> None:
         places = [path for path in (out / ".run/publish" / name, out / name) if path.exists()]
         if name in FOLDERS:
             assert any(_has(path, name, new) for path in places), f"publishing, and no whole {name}/ anywhere"
+        elif name != MANIFEST:
+            assert any(path.read_bytes().rstrip().endswith(b"</html>") for path in places), f"publishing without {name}"
         else:
             assert any(_facts(_manifest(path)) == new.facts for path in places), f"publishing without {name}"
 

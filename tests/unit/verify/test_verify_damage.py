@@ -31,6 +31,7 @@ UNSEEN = {
     "series",
     "outages",
     "paused_s",
+    "run_id",
     "slow_downs",
     "rate_min",
 }
