@@ -12,8 +12,8 @@ QUESTIONS := rate adaptive latency stalls cpu memory start scale resume outage p
 demo: .venv/run            ## the main job on the built-in double: nothing to set up
 	$(BIN)/exporter demo
 
-test: .venv/dev            ## every test
-	$(BIN)/python -m pytest
+test: .venv/dev            ## every test, side by side
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 durability: .venv/dev      ## kills, power cuts, full and failing disks at length, as root; prints its figures
 	$(BIN)/python -m pytest tests/durability -m durability

@@ -26,7 +26,7 @@ class JsonLines:
 
     def __call__(self, sentence: str, level: str, facts: dict[str, object]) -> str:
         """Write a sentence of a level, with its facts."""
-        return str(getattr(self._logger, level)(sentence.replace("%", "%%"), **facts))
+        return str(getattr(self._logger, level)(sentence, **facts))
 
     def bind(self, **facts: object) -> None:
         """Put facts beside every sentence from now on."""
