@@ -207,6 +207,7 @@ class Progress:
         self.found = found
         self.reasons.update({Reason(reason): number for reason, number in reasons.items()})
         self.skipped = self.planned = self.settled
+        self._marks.clear()  # taken before this was known, they would tell it as done just now
 
     def started(self) -> None:
         """Count the start of an attempt."""

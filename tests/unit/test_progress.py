@@ -300,6 +300,19 @@ def test_the_pace_is_that_of_this_start() -> None:
     assert progress.left_s() == pytest.approx(401.1)
 
 
+def test_what_an_earlier_start_did_is_no_pace_of_a_screen_that_looked_before() -> None:
+    """A screen may ask for the rates before the journal is read: what it tells then counts for nothing since."""
+    clock = Clock()
+    progress = Progress(clock)
+    progress.rates()
+    clock.now += 0.5
+    counts = {"requests": 5_000, "retries": 1, "refusals": 2, "outages": 1, "seconds": 50.0, "paused_s": 3.0}
+    progress.restore({**counts, "slow_downs": 0, "pace_min": None, "series": []}, {}, 400_000)
+    progress.started()
+    clock.now += 0.5
+    assert progress.rates() == pytest.approx((1, 0))
+
+
 BROKEN: list[dict[str, Any]] = [
     {},
     {"series": None},
