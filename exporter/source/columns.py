@@ -31,6 +31,14 @@ def positioned_column(name: str, reading: Reading, width: int) -> int:
     raise InputError(f"{name}: has no field {reading.position + 1}: its first row has {width}; mend --column.")
 
 
+def otherwise_separated(first: str, delimiter: str, *, after: str = "") -> str:
+    """The hint for a first row where another separator stands, right behind `after`; nothing where none does."""
+    for other, written in DELIMITERS.items():
+        if other != delimiter and after + other in first:
+            return f"The file looks {written}-separated: use --delimiter {written}."
+    return ""
+
+
 def ambiguous(name: str, wanted: str) -> str:
     """The sentence for a column that is there more than once."""
     return f"{name}: has several columns called {shown([wanted])}; rename all but one."
@@ -56,11 +64,10 @@ def _hint(header: Sequence[str], wanted: str, delimiter: str) -> str:
         return "The file looks like JSON: write the ids as CSV, one a row."
     if len(header) != 1:
         return _near(header, wanted) or "Name one of them with --column, or use --no-header if this is a row already."
-    for other, written in DELIMITERS.items():
-        if other != delimiter and other in header[0]:
-            return f"The file looks {written}-separated: use --delimiter {written}."
-    return _near(header, wanted) or (
-        "If that is an account id already, use --no-header; if it is the header, name it with --column."
+    return (
+        otherwise_separated(header[0], delimiter)
+        or _near(header, wanted)
+        or "If that is an account id already, use --no-header; if it is the header, name it with --column."
     )
 
 

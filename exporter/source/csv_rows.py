@@ -8,7 +8,7 @@ from itertools import chain, islice
 from exporter.errors import InputError
 from exporter.model import BadId, Reason
 from exporter.source import kinds
-from exporter.source.columns import header_column, positioned_column
+from exporter.source.columns import header_column, otherwise_separated, positioned_column
 from exporter.source.files import InputFile
 from exporter.source.lines import Lines
 from exporter.source.reading import ROWS_MAX, Ids, Place, Reading
@@ -107,6 +107,7 @@ class Records:
     def __init__(self, name: str, lines: Lines, delimiter: str) -> None:
         self._name = name
         self._lines = lines
+        self._delimiter = delimiter
         self._list: list[str] = []
         self._passed_over = lines.count
         self.began = lines.before
@@ -151,7 +152,10 @@ class Records:
             yield lines
 
     def _broken(self, reason: str) -> InputError:
+        # Of the first row alone: where rows before it were right, the fault is in this one.
+        first = self._list[0] if self._line == 1 and self._list else ""
+        hint = otherwise_separated(first, self._delimiter, after='"')
+        begun = f"its row begins in line {self._begun + 1:,}: look there for a quote that is left open."
         return InputError(
-            f"{self._name}: line {self._line:,} is not CSV: {reason}; its row begins in line "
-            f"{self._begun + 1:,}: look there for a quote that is left open."
+            f"{self._name}: line {self._line:,} is not CSV: {reason}{f'. {hint}' if hint else f'; {begun}'}"
         )
