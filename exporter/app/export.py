@@ -115,7 +115,8 @@ async def published(run: Run) -> Manifest:
 
 def refuse_no_folder(job: Job) -> None:
     """Refuse an output folder that is no folder of this machine, or lies within an input folder."""
-    if str(job.out) == ".":  # also what a path makes of ""
+    # The last is also what a path makes of "". In the first all files of the machine would stand beside the export.
+    if _real(job.out) == Path("/") or str(job.out) == ".":
         raise SettingsError("--out must name a folder of its own for the export, such as --out export.")
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(job.out)):  # what a path makes of s3://…
         raise SettingsError(

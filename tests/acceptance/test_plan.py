@@ -211,6 +211,16 @@ def test_bad_input_is_refused_as_by_the_run(run_cli: Cli, double: Double, tmp_pa
     assert not list(scratch.iterdir())
 
 
+def test_an_export_is_not_spread_over_the_root_of_the_machine(run_cli: Cli, tmp_path: Path) -> None:
+    """However it is spelled: all that lies beside `data/` there is somebody else's. Asked of a plan, which writes nothing."""
+    write_ids(tmp_path / "ids.csv", ["user_1"])
+    (tmp_path / "link").symlink_to("/")
+    for out in ("/", "//", "/usr/..", "link"):
+        ran = run_cli("plan", "ids.csv", "--out", out)
+        assert ran.code == 2, out
+        assert "must name a folder of its own" in ran.err
+
+
 def test_a_folder_may_have_any_name(run_cli: Cli, tmp_path: Path) -> None:
     """Also one that is no text: in JSON it is shown as far as it goes."""
     write_ids(tmp_path / "ids.csv", ["u1"])
