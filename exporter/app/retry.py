@@ -147,7 +147,8 @@ class Before:
     def state(self) -> Mapping[str, object]:
         """What `Progress` goes on counting from."""
         made = self.made
-        return {**{name: getattr(made, name) for name in COUNTED}, "series": made.series}
+        counts = {name: getattr(made, name) for name in COUNTED}
+        return {**counts, "pace_min": made.rate_min or None, "series": made.series}
 
 
 class Retry(Run):

@@ -102,6 +102,16 @@ def test_only_what_is_worth_it_is_asked(exporting: Exporting) -> None:
         retried(exporting, made.out, reasons=("invalid_id",))
 
 
+def test_how_low_the_rate_was_is_still_told(exporting: Exporting) -> None:
+    """A retry counts on from the run: the lowest rate of both stands in the manifest, not that of the retry."""
+    exporting.double.control(poison=[IDS[7]])
+    made = exporting.run(IDS[:100], rate=50)
+    assert made.manifest["rate_min"] == 50
+    exporting.double.control(poison=[])
+    assert retried(exporting, made.out, rate=80)
+    assert read_export(made.out).manifest["rate_min"] == 50
+
+
 def test_other_input_is_refused(exporting: Exporting) -> None:
     """A changed file, a file more, or ids that only the hash of a shard tells apart: a sentence, and the export stays."""
     ids = write_ids(exporting.folder / "ids.csv", IDS)
