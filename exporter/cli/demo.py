@@ -17,9 +17,11 @@ from exporter.settings import only
 
 
 def demo(
-    folder: Annotated[Path, typer.Option(help="Where to put the ids and the export.")] = Path("exporter-demo"),
-    people: Annotated[int, typer.Option(help="How many accounts.", min=1)] = 50_000,
-    rate: Annotated[float, typer.Option(help="Requests a second.")] = 100.0,
+    folder: Annotated[Path, typer.Option(help="Where to put the ids and the export.", metavar="FOLDER")] = Path(
+        "exporter-demo"
+    ),
+    people: Annotated[int, typer.Option(help="How many accounts.", min=1, metavar="NUMBER")] = 50_000,
+    rate: Annotated[float, typer.Option(help="Requests a second.", metavar="NUMBER")] = 100.0,
 ) -> int:
     """Make a CSV of people, start the double, export them through it at its quota, and show how to read the result."""
     from exporter.output.files import on_disk

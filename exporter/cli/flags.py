@@ -81,7 +81,10 @@ def with_settings(
         "config",
         Path,
         typer.Option(
-            "--config", envvar="EXPORTER_CONFIG", help="A TOML file of settings; flags and environment win over it."
+            "--config",
+            envvar="EXPORTER_CONFIG",
+            help="A TOML file of settings; flags and environment win over it.",
+            metavar="FILE",
         ),
     )
     parameters = [*own, *ours.values(), config_file]

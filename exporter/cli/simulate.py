@@ -10,33 +10,50 @@ import typer
 
 from exporter.cli.console import say, show
 from exporter.errors import SettingsError
-from exporter.simulator.config import Config
-from exporter.simulator.faults import parse_faults
+from exporter.simulator.config import UNKNOWN_AS, Config
+from exporter.simulator.faults import KINDS, OUTAGES, parse_faults
 
 _DEFAULT = Config()
+_FAULTS = f"Such as code:91000=0.02; repeatable. Kinds: {', '.join(KINDS)}."
+_OUTAGES = f"Such as hang:seconds=2.5-4 or http502:requests=100-200; repeatable. Kinds: {', '.join(OUTAGES)}."
 
 
 def simulate(  # noqa: PLR0913, PLR0917 - its flags
-    host: Annotated[str, typer.Option(help="Where to listen.")] = _DEFAULT.host,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 8080,
-    sdkappid: Annotated[int, typer.Option(help="The simulated app.")] = _DEFAULT.sdkappid,
-    identifier: Annotated[str, typer.Option(help="Its administrator.")] = _DEFAULT.identifier,
-    rate: Annotated[int, typer.Option(help="Requests accepted in a rolling second; 0 for no limit.")] = _DEFAULT.rate,
-    count_refused: Annotated[bool, typer.Option(help="Refused requests use the quota up too.")] = False,  # noqa: FBT002 - a flag
-    seed: Annotated[int, typer.Option(help="Decides which request meets which fault.")] = _DEFAULT.seed,
-    people_seed: Annotated[int, typer.Option(help="Decides who exists.")] = _DEFAULT.people_seed,
-    unknown_share: Annotated[float, typer.Option(help="Share of unknown accounts.")] = _DEFAULT.unknown_share,
-    unknown_as: Annotated[str, typer.Option(help="absent, error_list or whole_call.")] = _DEFAULT.unknown_as,
-    latency_ms: Annotated[str, typer.Option(help="FROM-TO: every answer waits so long.")] = "0-0",
-    fault: Annotated[list[str] | None, typer.Option(help="KIND=SHARE, such as code:91000=0.02; repeatable.")] = None,
-    poison: Annotated[list[str] | None, typer.Option(help="An id (or a beginning*) that fails its request.")] = None,
-    poison_code: Annotated[int, typer.Option(help="The code it fails with.")] = _DEFAULT.poison_code,
-    outage: Annotated[list[str] | None, typer.Option(help="KIND:requests=A-B or KIND:seconds=A-B.")] = None,
-    expire_at_request: Annotated[int, typer.Option(help="From here on an older UserSig is expired; 0 never.")] = 0,
-    track_accounts: Annotated[bool, typer.Option(help="Count how often each account is asked for.")] = False,  # noqa: FBT002 - a flag
+    host: Annotated[str, typer.Option(help="Where to listen.", metavar="HOST")] = _DEFAULT.host,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.", metavar="PORT")] = 8080,
+    sdkappid: Annotated[int, typer.Option(help="The simulated app.", metavar="NUMBER")] = _DEFAULT.sdkappid,
+    identifier: Annotated[str, typer.Option(help="Its administrator.", metavar="ACCOUNT")] = _DEFAULT.identifier,
+    rate: Annotated[
+        int, typer.Option(help="Requests accepted in a rolling second; 0 for no limit.", metavar="NUMBER")
+    ] = _DEFAULT.rate,
+    count_refused: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--count-refused", help="Refused requests use the quota up too.")
+    ] = False,
+    seed: Annotated[
+        int, typer.Option(help="Decides which request meets which fault.", metavar="NUMBER")
+    ] = _DEFAULT.seed,
+    people_seed: Annotated[int, typer.Option(help="Decides who exists.", metavar="NUMBER")] = _DEFAULT.people_seed,
+    unknown_share: Annotated[
+        float, typer.Option(help="Share of unknown accounts, 0 to 1.", metavar="SHARE")
+    ] = _DEFAULT.unknown_share,
+    unknown_as: Annotated[
+        str, typer.Option(help="How it answers about those.", metavar="|".join(UNKNOWN_AS))
+    ] = _DEFAULT.unknown_as,
+    latency_ms: Annotated[str, typer.Option(help="Every answer waits so long.", metavar="FROM-TO")] = "0-0",
+    fault: Annotated[list[str] | None, typer.Option(help=_FAULTS, metavar="KIND=SHARE")] = None,
+    poison: Annotated[
+        list[str] | None, typer.Option(help="An id (or a beginning*) that fails its request; repeatable.", metavar="ID")
+    ] = None,
+    poison_code: Annotated[int, typer.Option(help="The code it fails with.", metavar="CODE")] = _DEFAULT.poison_code,
+    outage: Annotated[list[str] | None, typer.Option(help=_OUTAGES, metavar="KIND:UNIT=A-B")] = None,
+    expire_at_request: Annotated[
+        int, typer.Option(help="From here on an older UserSig is expired; 0 never.", metavar="NUMBER")
+    ] = 0,
+    track_accounts: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--track-accounts", help="Count how often each account is asked for.")
+    ] = False,
 ) -> int:
     """Run the service's double on this machine until it is stopped. Its key is EXPORTER_SECRET_KEY, or a public one."""
-    low, _, high = latency_ms.partition("-")
     try:
         config = Config(
             host=host,
@@ -50,7 +67,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - its flags
             people_seed=people_seed,
             unknown_share=unknown_share,
             unknown_as=unknown_as,
-            latency_ms=(float(low), float(high or low)),
+            latency_ms=_latency(latency_ms),
             faults=parse_faults(fault or []),
             poison=tuple(poison or ()),
             poison_code=poison_code,
@@ -69,6 +86,14 @@ def simulate(  # noqa: PLR0913, PLR0917 - its flags
     return 0
 
 
+def _latency(text: str) -> tuple[float, float]:
+    low, _, high = text.partition("-")
+    try:
+        return float(low), float(high or low)
+    except ValueError:
+        raise ValueError(f"--latency-ms is FROM-TO in milliseconds, such as 20-50, not {text!r}.") from None
+
+
 async def _serve(config: Config) -> None:
     from exporter.simulator.server import serve
 
@@ -83,7 +108,9 @@ async def _serve(config: Config) -> None:
             f"Try it:  exporter run ids.csv --out export --base-url http://{config.host}:{port}"
             f" --sdkappid {config.sdkappid} --identifier {config.identifier}"
         )
-        if config.secret_key == _DEFAULT.secret_key:
+        if os.environ.get("EXPORTER_SECRET_KEY"):  # covered on every way out, be it the public one
+            say("The key of this double is the one in EXPORTER_SECRET_KEY.")
+        else:
             say(f"The key of this double is no secret:  export EXPORTER_SECRET_KEY={_DEFAULT.secret_key}")
 
     with contextlib.suppress(asyncio.CancelledError):

@@ -1,11 +1,12 @@
 """The other commands, and what a person sees, through real processes."""
 
+import re
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.conftest import Double, Ran, assert_no_secret, environment, exporter, read_export, write_ids
+from tests.conftest import CANARY, Double, Ran, assert_no_secret, environment, exporter, read_export, write_ids
 
 Cli = Callable[..., Ran]
 
@@ -54,6 +55,43 @@ def test_version_and_help(run_cli: Cli) -> None:
     ran = run_cli("--help")
     assert all(name in ran.out for name in ("run", "demo", "check", "simulate", "75"))
     assert "--shard-rows" in run_cli("run", "--help").out
+
+
+def test_help_is_written_for_people(run_cli: Cli) -> None:
+    """What an option takes has a word of its own everywhere, no name of a type; and every fault of the double is named."""
+    for command in ("run", "demo", "plan", "check", "config", "retry", "status", "report", "verify", "simulate"):
+        options = run_cli(command, "--help").out.partition("Options:")[2]
+        assert "--help" in options
+        assert not re.search(r"--[a-z-]+ +<", options), command
+    assert "gzip_bomb" in options
+    assert run_cli("simulate", "--latency-ms", "20ms").err.startswith("Error: --latency-ms is FROM-TO")
+
+
+def test_the_double_never_shows_a_key_that_cannot_be_copied(tmp_path: Path) -> None:
+    """A key of the environment is covered on every way out, the public one as well: it is named, not shown as ***."""
+    said = {}
+    for key in ("", "simulated-secret-key", CANARY):
+        with (tmp_path / "said").open("w+") as log:
+            double = subprocess.Popen(
+                exporter("simulate", "--port", "0"),
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=environment(EXPORTER_SECRET_KEY=key),
+            )
+            assert double.stdout
+            double.stdout.readline()
+            for _ in range(100):
+                if "key of this double" in (tmp_path / "said").read_text():
+                    break
+                time.sleep(0.05)
+            double.terminate()
+            double.communicate()
+        said[key] = (tmp_path / "said").read_text()
+    assert "export EXPORTER_SECRET_KEY=simulated-secret-key" in said[""]
+    for key in ("simulated-secret-key", CANARY):
+        assert "the one in EXPORTER_SECRET_KEY" in said[key]
+        assert "***" not in said[key]
 
 
 def test_no_secret_in_the_process_title(double: Double, tmp_path: Path) -> None:
