@@ -6,11 +6,12 @@ from exporter.app.job import Job, Outcome
 from exporter.app.judging import excess
 from exporter.app.plan import Asked, BadExample, Plan, ask, plan
 from exporter.app.report import report
-from exporter.app.retry import retry
+from exporter.app.retry import WORTH_IT, retry
 from exporter.app.service import make_client, missing
 from exporter.app.status import Status, status
 
 __all__ = [
+    "WORTH_IT",
     "Asked",
     "BadExample",
     "Job",

@@ -22,6 +22,7 @@ from exporter.settings import Settings
 if TYPE_CHECKING:
     from exporter.app import Job, Outcome
     from exporter.output.facts import ShardFacts
+    from exporter.output.manifest import Manifest
 
 EPILOG = (
     "Every flag is also EXPORTER_… in the environment and a key of the --config file. Secrets are never flags: set"
@@ -55,9 +56,24 @@ def concluded(outcome: "Outcome", out: Path, settings: Settings, words: str | No
         )
     from exporter.app import excess
 
-    if sentence := excess(outcome.manifest.failures, outcome.manifest.input, settings):
+    if sentence := excess(
+        outcome.manifest.failures, outcome.manifest.input, settings, where=_remedy(outcome.manifest, out)
+    ):
         say(sentence, WARNING)
     return judge(outcome.manifest, settings)
+
+
+def _remedy(made: "Manifest", out: Path) -> str:
+    from exporter.app import WORTH_IT
+
+    told = f"see {out / 'rejects'} for each of them and why"
+    again = sum(made.rejects_by_reason.get(reason, 0) for reason in WORTH_IT)
+    command = shlex.join(["exporter", "retry", str(out)])
+    return (
+        f"{told}; `{command}` asks again for the {again:,} that the service refused or gave no answer for"
+        if again
+        else told
+    )
 
 
 def carry_out(inputs: list[str], out: Path, settings: Settings) -> "Outcome":

@@ -133,11 +133,18 @@ def test_failed_accounts_end_with_3_unless_allowed(run_cli: Cli, double: Double,
     ran = run_cli(*command)
     assert ran.code == 3, ran.err
     assert "2 accounts failed" in ran.err
+    assert "see export/rejects for each" in ran.err
+    assert "`exporter retry export` asks again for the 1 that the service refused" in ran.err
     made = read_export(ids.parent / "export")
     assert made.manifest["rejects_by_reason"]["refused"] == 1
     assert made.manifest["rejects_by_reason"]["invalid_id"] == 1
     assert run_cli(*command, "--overwrite", "--max-rejects", "2").code == 0
     assert run_cli(*command, "--overwrite", "--max-rejects", "0.2%").code == 0
+    double.control(poison=[])
+    ran = run_cli(*command, "--overwrite", "--max-rejects", "0")
+    assert ran.code == 3
+    assert "retry" not in ran.err  # a bad id stays one
+    double.control(poison=["user_00007"])
     assert run_cli(*command, "--overwrite", "--max-rejects", "0.1%").code == 3
 
 
