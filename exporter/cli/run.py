@@ -139,7 +139,8 @@ def summary(outcome: "Outcome", out: Path) -> str:
     rows.append(("report", str(out / "report.html")))
     notes = [f"{number:,} values of {name} did not parse: see bad_values/" for name, number in made.bad_values.items()]
     if made.ids_with_outer_spaces:
-        notes.append(f"{made.ids_with_outer_spaces:,} ids have spaces around them; --strip removes these")
+        ids = "1 id has" if made.ids_with_outer_spaces == 1 else f"{made.ids_with_outer_spaces:,} ids have"
+        notes.append(f"{ids} spaces around; --strip removes them")
     notes += [f"{name} was not chosen; {number:,} accounts have it" for name, number in made.ignored_attributes.items()]
     notes += [f"no account has {name}, which --attributes or --types names" for name in made.absent_attributes]
     return "\n".join(
