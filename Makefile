@@ -29,7 +29,7 @@ docs: .venv/dev            ## the documentation, into site/: first the pages mad
 	$(BIN)/python docs/generate.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-bench: .venv/run .venv-peers/run ## the benchmarks, as tables and JSON; half an hour on a quiet machine
+bench: .venv/run .venv-peers/run ## the benchmarks, as tables and JSON; an hour on a quiet machine
 	for question in $(QUESTIONS); do $(BIN)/python benchmarks/$$question.py || exit 1; done
 
 lock:                      ## pin the newest allowed versions, with hashes and without addresses
