@@ -59,5 +59,22 @@ def _difference(old: object, new: Mapping[str, object]) -> str | None:
             return "its fingerprint cannot be read"
         for name in (*after, *(before.keys() - after)):
             if before.get(name) != after.get(name):
-                return f"{name} was {before.get(name)!r}, now it is {after.get(name)!r}"
+                return f"{name} was {_written(before.get(name))}, now it is {_written(after.get(name))}"
     return None
+
+
+def _written(value: object) -> str:
+    """Write a setting as a flag or a settings file has it, not as Python has."""
+    match value:
+        case None:
+            return "not given"
+        case list() | tuple() | Mapping() if not value:
+            return "not given"
+        case bool():
+            return str(value).lower()
+        case list() | tuple():
+            return ",".join(map(str, value))
+        case Mapping():
+            return ",".join(f"{name}={each}" for name, each in value.items())
+        case _:
+            return repr(value)

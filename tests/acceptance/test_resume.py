@@ -300,12 +300,12 @@ async def test_the_folder_is_held_until_a_stopped_start_is_through(
 
 
 OTHERS = {
-    "column": (["--column", "id"], "column was None, now it is 'id'"),
+    "column": (["--column", "id"], "column was not given, now it is 'id'"),
     "shard-rows": (["--shard-rows", "50"], "shard_rows was 100, now it is 50"),
     "duplicates": (["--duplicates", "keep"], "duplicates was 'drop', now it is 'keep'"),
-    "types": (["--types", "level=int64"], "types was"),
-    "attributes": (["--attributes", "level"], "attributes was"),
-    "strip": (["--strip"], "strip was False, now it is True"),
+    "types": (["--types", "level=int64"], "types was not given, now it is level=int64"),
+    "attributes": (["--attributes", "level"], "attributes was not given, now it is level"),
+    "strip": (["--strip"], "strip was false, now it is true"),
 }
 
 

@@ -56,9 +56,10 @@ def test_only_the_same_export_is_accepted(one: Identity, two: Identity) -> None:
         ([INPUTS[0], {"bytes": 20, "hash": "cc"}], {}, "input 2 has other content"),
         (INPUTS[::-1], {}, "input 1 has other content"),
         (INPUTS, {"shard_rows": 10}, "shard_rows was 1000, now it is 10"),
-        (INPUTS, {"column": "id"}, "column was None, now it is 'id'"),
-        (INPUTS, {"attributes": ["y"]}, "attributes was"),
-        (INPUTS, {"types": {"a": "text", "b": "bool"}}, "types was"),
+        (INPUTS, {"column": "id"}, "column was not given, now it is 'id'"),
+        (INPUTS, {"attributes": ["y", "x"]}, "attributes was x, now it is y,x"),
+        (INPUTS, {"types": {"a": "text", "b": "bool"}}, "types was a=int64,b=bool, now it is a=text,b=bool"),
+        (INPUTS, {"strip": True}, "strip was not given, now it is true"),
     ],
 )
 def test_the_first_difference_is_named(
