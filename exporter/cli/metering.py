@@ -40,6 +40,8 @@ class Meter:
         if path := settings.metrics_textfile:
             self._collector.last_success_s = last_success(path)
             self._metrics.write(path)
+            if path.suffix != ".prom":
+                say(f"--metrics-textfile {path}: the node exporter reads files called *.prom alone.", WARNING)
         if settings.metrics_port is not None:
             say(f"Metrics at {self._metrics.serve(settings.metrics_host, settings.metrics_port)}")
 

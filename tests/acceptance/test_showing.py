@@ -224,7 +224,10 @@ def test_an_export_found_complete_is_no_newer_success(run_cli: Cli, double: Doub
     command = ("run", str(ids), "--out", "export", *double.flags)
     run_cli(*command)
     assert "Already complete" in run_cli(*command, "--metrics-textfile", "exporter.prom").out
-    run_cli(*command, "--metrics-textfile", "second.prom")
+    assert "*.prom" not in run_cli(*command, "--metrics-textfile", "second.prom").err
+    assert "Warning: --metrics-textfile third.txt: the node exporter reads files called *.prom alone." in (
+        run_cli(*command, "--metrics-textfile", "third.txt").err
+    )
     times = [
         _samples(tmp_path / name)["exporter_last_success_timestamp_seconds{}"]
         for name in ("exporter.prom", "second.prom")
