@@ -11,7 +11,7 @@ NAME_CHARS_MAX = 40
 
 DELIMITERS = {";": "';'", "\t": "tab", "|": "'|'", ",": "','"}
 """What people separate by -> how it is written after --delimiter."""
-JSON = re.compile(r'\s*[\[{]\s*[\["{]')
+JSON = re.compile(r'\s*[\[{]\s*([\["{]|$)')
 
 
 def header_column(name: str, header: Sequence[str], reading: Reading) -> int:

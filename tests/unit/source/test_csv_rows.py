@@ -171,6 +171,7 @@ REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "header of other case": (b"Account_ID,b\nu1,1\n", {}, r"Did you mean --column 'Account_ID'\?"),
     "header with a space": (b" account_id\nu1\n", {}, r"Did you mean --column ' account_id'\?"),
     "semicolons": (b"account_id;name\nu1;a\n", {}, r"looks ';'-separated: use --delimiter ';'"),
+    "JSON over many lines": (b'{\n  "account_id": "u1"\n}\n', {}, r"looks like JSON: write the ids as CSV"),
     "semicolons and quotes": (b'"id";"account_id"\n"u1";"a"\n', {}, r"line 1 is not CSV: .*use --delimiter ';'"),
     "a quote in the first row": (b'"id"x,b;c\n', {}, r"begins in line 1: look there for a quote"),
     "a quote in a later row": (b'account_id\n"u1";a\n', {}, r"begins in line 2: look there for a quote"),
