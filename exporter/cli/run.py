@@ -120,12 +120,14 @@ def summary(outcome: "Outcome", out: Path) -> str:
         return f"Already complete since {made.finished_at}, nothing asked: {made.rows:,} rows in {out}"
     size = sum(int(str(shard["bytes"])) for shard in made.shards)
     reasons = ", ".join(f"{number:,} {reason}" for reason, number in made.rejects_by_reason.items())
+    # One request has no pace; where it was the last start's alone, that of the others is not known.
+    pace = f"{made.requests_per_s:,.1f} requests/s from the first to the last; " if made.requests_per_s else ""
     rows = [
         ("read", f"{made.input:,} rows: {made.duplicates:,} duplicates, {made.blank:,} blank"),
         ("rows", f"{made.rows:,} in {_files(len(made.shards))}, {_size(size)}"),
         ("rejects", f"{made.rejects:,}" + (f": {reasons}" if reasons else "")),
         ("requests", f"{made.requests:,}, of them {made.retries:,} retries; {made.refusals:,} refused as too frequent"),
-        ("rate", f"{made.requests_per_s:,.1f} requests/s from the first to the last; {duration(made.seconds)} in all"),
+        ("rate" if pace else "took", f"{pace}{duration(made.seconds)} in all"),
         ("lies in", str(out)),
     ]
     if made.slow_downs:

@@ -201,6 +201,8 @@ def test_surrounding_spaces_are_told_and_can_be_removed(run_cli: Cli, double: Do
     write_ids(tmp_path / "ids.csv", [" user_1", "user_1 ", "user_1"])
     ran = run_cli("run", "ids.csv", "--out", "kept", *double.flags, "--max-missing", "100%")
     assert "2 ids have spaces around; --strip removes them" in ran.out
+    assert "took  " in ran.out  # one request has no pace
+    assert "requests/s" not in ran.out
     run_cli("run", "ids.csv", "--out", "stripped", *double.flags, "--max-missing", "100%", "--strip")
     assert read_export(tmp_path / "stripped").manifest["duplicates"] == 2
 
