@@ -21,6 +21,7 @@ from exporter.app.stream import stream as work
 from exporter.errors import InputError, TooManyRejects
 from exporter.library.background import Work
 from exporter.library.handover import Handover
+from exporter.library.passing import Carried, carried_past
 from exporter.library.pulling import Pulled
 from exporter.library.result import Reject, Totals
 from exporter.library.telling import covered, tell, warn
@@ -203,7 +204,7 @@ async def _asked(
     ids: Any, settings: Settings, client: Client, schema: Future[pa.Schema], handover: Handover[Block]
 ) -> None:
     job = StreamJob(
-        chunks=chunks_of(ids),
+        chunks=carried_past(chunks_of(ids)),
         settings=settings,
         progress=Progress(time.monotonic),
         client=client,
@@ -219,6 +220,8 @@ def _ended(schema: Future[pa.Schema], handover: Handover[Block], ended: Future[N
     error = ended.exception()
     if isinstance(error, asyncio.CancelledError):
         error = RuntimeError("this stream was closed before its end")
+    if isinstance(error, Carried):
+        error = error.error
     if not schema.done():
         schema.set_exception(error or RuntimeError("this stream has no schema"))
     handover.end(error)

@@ -1,6 +1,7 @@
 """A stream against the double: the rows of an export, in order, one schema, bounded, and nothing left of it."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import gc
 import importlib
@@ -336,6 +337,44 @@ def test_what_others_raise_ends_it(double: Double) -> None:
     with pytest.raises(KeyError, match="x" * 33):
         next(batches)
     until_calm(calm)
+
+
+@pytest.mark.parametrize("rows", [0, 300, 1000, 1300])
+@pytest.mark.parametrize(
+    "error", [asyncio.CancelledError(), concurrent.futures.CancelledError(), SystemExit(3), KeyboardInterrupt()]
+)
+def test_ids_that_are_cut_off_are_not_complete(
+    double: Double, caplog: pytest.LogCaptureFixture, rows: int, error: BaseException
+) -> None:
+    """What an event loop would take for a sign to itself comes out as any other error, wherever a block ends."""
+    calm = threading.active_count()
+
+    def broken() -> Iterator[str]:
+        yield from IDS[:rows]
+        raise error
+
+    batches = stream(broken(), **service(double, shard_rows=100))
+    with pytest.raises(type(error)):
+        list(batches)
+    until_calm(calm)
+    del batches
+    gc.collect()
+    assert caplog.text == ""
+
+
+async def test_async_ids_that_are_cut_off_are_not_complete(double: Double) -> None:
+    """A cancelled task that they waited for is no end of them."""
+
+    async def broken() -> AsyncIterator[str]:
+        for name in IDS[:300]:
+            yield name
+        gone = asyncio.ensure_future(asyncio.sleep(60))
+        gone.cancel()
+        await gone
+
+    with pytest.raises(asyncio.CancelledError):
+        async for _ in stream(broken(), **service(double, shard_rows=100)):
+            pass
 
 
 def test_each_way_to_fail_has_its_class(double: Double) -> None:
