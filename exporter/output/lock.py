@@ -36,12 +36,16 @@ def only_writer(path: Path) -> Iterator[Lock]:
     """Hold the lock. Raises MachineError when another process keeps it for half a second, naming its pid."""
     with on_disk(path):
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+    ours = os.getpid()
     try:
         with on_disk(path):
             _take(descriptor, path)
         yield Lock(path, descriptor)
     finally:
         with on_disk(path):
+            if os.getpid() == ours:  # a process that was forked meanwhile has the lock too, until its holder lets go
+                with contextlib.suppress(OSError):
+                    fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
 

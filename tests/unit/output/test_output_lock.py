@@ -54,6 +54,39 @@ def holding(path: Path) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+def test_a_forked_process_neither_keeps_nor_ends_the_lock(tmp_path: Path) -> None:
+    """A program forks while an export is at work: the lock is that of the export, and ends with it."""
+    path = tmp_path / ".lock"
+    forked = """
+import os, signal, sys
+from pathlib import Path
+from exporter.output.lock import holder, only_writer
+path = Path(sys.argv[1])
+with only_writer(path):
+    stays = os.fork()
+    if stays == 0:
+        signal.pause()
+    with only_writer(path.with_name("other")):
+        leaves = os.fork()
+    if leaves == 0:
+        sys.exit()  # out of the blocks
+    os.waitpid(leaves, 0)
+    print(holder(path) == str(os.getpid()))
+print(holder(path))
+os.kill(stays, signal.SIGKILL)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(exporter.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", forked, str(path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout.split() == ["True", "None"]
+
+
 def test_the_lock_names_its_holder_and_dies_with_it(tmp_path: Path) -> None:
     """A second run is refused at once with the pid of the first; when that is killed, the way is free."""
     path = tmp_path / ".lock"
