@@ -25,6 +25,7 @@ WORDS = {
     "int_from_float": "is no whole number; write digits alone",
     "float_parsing": "is no number; write one like 80 or 0.5",
     "float_type": "is no number; write one like 80 or 0.5",
+    "finite_number": "is no number to count with; write one like 80",
     "bool_parsing": "is neither true nor false",
     "bool_type": "is neither true nor false",
     "literal_error": "is unknown; write {expected}",

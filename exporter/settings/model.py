@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     usersig: SecretStr | None = None
     ca_file: Path | None = Field(default=None, description="Certificates (PEM) to trust instead of the system's.")
 
-    rate: Annotated[float, Field(gt=0)] = Field(
+    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         default=100.0, description="Requests in any rolling second; the vendor alarms the app's owner above 80."
     )
     in_flight: Annotated[int, Field(ge=1, le=2_000)] = Field(default=400, description="Requests under way at most.")

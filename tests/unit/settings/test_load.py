@@ -71,6 +71,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"max_rejects": "101%"}, "--max-rejects"),
     ({"max_missing": "7"}, "5%"),
     ({"sdkappid": "zero"}, "--sdkappid"),
+    ({"rate": "inf"}, "--rate: 'inf' is no number to count with"),
+    ({"rate": float("nan")}, "--rate: 'nan' is no number to count with"),
     ({"usersig": "x" * 10, "secret_key": "y" * 10}, "exclude each other"),
 ]
 
