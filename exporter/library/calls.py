@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from exporter.errors import TooManyRejects
 from exporter.library.background import carried
-from exporter.library.options import BLOCK_ROWS, AnyPath, Options, StreamOptions, settings_of
+from exporter.library.options import BLOCK_ROWS, AnyPath, Options, StreamOptions, covered_secrets, settings_of
 from exporter.library.result import Export, Reject, Snapshot
 from exporter.library.telling import covered, tell, warn
 
@@ -46,6 +46,7 @@ def export(
 
     Raises TooManyRejects, with the complete export, and for all that went wrong another ExporterError.
     """
+    settings = covered_secrets(settings)
     return carried(lambda: aexport(inputs, out, config=config, on_progress=on_progress, **settings))
 
 
@@ -63,6 +64,7 @@ async def aexport(
 
     Cancelled, it ends what is in flight and keeps what is whole, which takes up to ten seconds; the same call goes on.
     """
+    settings = covered_secrets(settings)
     with covered():
         return await _exported(inputs, Path(out), config, on_progress, settings)
 
@@ -93,6 +95,7 @@ def stream(
     """
     from exporter.library.streaming import Stream
 
+    settings = covered_secrets(settings)
     names = StreamOptions.__annotations__
     with covered():
         return Stream(ids, settings_of(settings, config, names=names, before={"shard_rows": BLOCK_ROWS}), on_reject)

@@ -3,7 +3,7 @@
 import difflib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast
 
 from exporter.errors import SettingsError
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 AnyPath = str | os.PathLike[str]
 
+T = TypeVar("T", bound=Mapping[str, Any])
+
+SECRETS = ("secret_key", "usersig")
 BLOCK_ROWS = 10_000  # of a stream, unless somebody says otherwise: they are in memory until they are taken
 
 
@@ -52,6 +55,21 @@ class Options(StreamOptions, total=False):
     restart: bool
     report: Literal["run", "data"]
     redact_ids: bool
+
+
+class _Secret(str):
+    """A text that does not show itself."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+def covered_secrets(given: T) -> T:
+    """Put a cover over the secrets: tools that show the variables of every frame of a traceback do not show them."""
+    texts = {name: _Secret(given[name]) for name in SECRETS if isinstance(given.get(name), str)}
+    return cast("T", {**given, **texts})
 
 
 def settings_of(

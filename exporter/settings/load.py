@@ -48,6 +48,9 @@ class Given(NamedTuple):
     value: object
     where: str
 
+    def __repr__(self) -> str:
+        return f"Given(from {self.where})"  # the value may be a secret
+
 
 def spelt(name: str) -> str:
     """Return the name of a setting as users write it: the key of a file; its flag and variable are made of it."""

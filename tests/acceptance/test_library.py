@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Unpack, assert_type
@@ -23,8 +24,9 @@ import pytest
 import exporter
 from exporter import Export, Snapshot, aexport, export
 from exporter.errors import AttemptError, ExporterError
+from exporter.library import options
 from exporter.library.options import Options, StreamOptions
-from exporter.settings import WAYS, Settings
+from exporter.settings import SECRETS, WAYS, Settings
 from tests.conftest import CANARY, Double, Ran, assert_no_secret, environment, read_export, write_ids
 
 IDS = [f"user_{number:05d}" for number in range(1500)]
@@ -344,6 +346,31 @@ def test_each_way_to_fail_has_its_class(double: Double, ids: Path, tmp_path: Pat
     write_ids(ids, ["somebody else"])
     with pytest.raises(exporter.OutputError, match="input 1 has other content"):
         export(ids, out, **service(double))
+
+
+@pytest.mark.parametrize("name", ["secret_key", "usersig"])
+@pytest.mark.parametrize("call", [export, lambda _ids, _out, **more: exporter.stream(["user_1"], **more)])
+def test_no_frame_of_ours_shows_a_secret(
+    double: Double, ids: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, call: Callable[..., object]
+) -> None:
+    """Tools that show the variables of every frame of a traceback find none, given as a keyword or in the environment."""
+    reach: dict[str, object] = {**service(double), "rate": 0}
+    del reach["secret_key"]
+    with pytest.raises(exporter.SettingsError, match="--rate") as by_keyword:
+        call(ids, tmp_path / "out", **{**reach, name: CANARY})
+    monkeypatch.setenv(f"EXPORTER_{name.upper()}", CANARY)
+    with pytest.raises(exporter.SettingsError, match="--rate") as by_environment:
+        call(ids, tmp_path / "out", **reach)
+    for raised in (by_keyword, by_environment):
+        shown = traceback.TracebackException.from_exception(raised.value, capture_locals=True)
+        ours = [frame for frame in shown.stack if Path(exporter.__file__).parent in Path(frame.filename).parents]
+        assert {Path(frame.filename).name for frame in ours} >= {"calls.py", "options.py", "load.py"}
+        assert_no_secret(str([frame.locals for frame in ours]).encode(), "the frames")
+
+
+def test_the_names_of_the_secrets_are_those_of_the_settings() -> None:
+    """Both lists are the same, each known without the other's libraries."""
+    assert set(options.SECRETS) == SECRETS
 
 
 def test_the_log_hears_what_a_console_would(double: Double, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
