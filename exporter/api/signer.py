@@ -91,7 +91,7 @@ class ReadySigner:
         self._usersig = usersig
 
     def __repr__(self) -> str:
-        return f"ReadySigner({self.facts!r})"
+        return f"ReadySigner({getattr(self, 'facts', None)!r})"  # it has none while it refuses a UserSig
 
     def current(self) -> str:
         """The UserSig as it was given."""

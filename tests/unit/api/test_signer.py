@@ -1,5 +1,7 @@
 """The holders of the UserSig."""
 
+import traceback
+
 import pytest
 
 from exporter.api.signer import KeySigner, ReadySigner, Signer
@@ -96,6 +98,7 @@ def test_ready_usersig_must_be_one() -> None:
         ReadySigner("canary-usersig")
     assert "canary" not in str(caught.value)
     assert caught.value.__context__ is None
+    traceback.TracebackException.from_exception(caught.value, capture_locals=True)  # shows the one that was not made
 
 
 def test_secrets_are_not_shown() -> None:
