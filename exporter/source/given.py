@@ -1,6 +1,6 @@
 """Account ids that a program hands over: texts as they are, read as they are needed, and never turned into texts.
 
-None is a blank line, as is the NaN by which pandas writes it. What is no UTF-8 (a lone surrogate) is a reject.
+None is a blank line, as are the NaN and the NA by which pandas writes it. What is no UTF-8 (a lone surrogate) is a reject.
 """
 
 from collections.abc import Iterable, Iterator
@@ -35,6 +35,10 @@ def refuse_no_ids(ids: object) -> None:
         raise InputError(
             "the ids are one text: give a list of them, or whatever yields them. For a file of ids there is export()."
         )
+    if hasattr(ids, "columns"):
+        raise InputError(
+            f"the ids are a {type(ids).__name__}, with columns: give the one that holds them, such as ids['account_id']."
+        )
     if isinstance(ids, pa.Array | pa.ChunkedArray) and not is_text_type(ids.type):
         raise InputError(f"the ids are an array of {ids.type}, not of texts; {CAST}.")
     if not (hasattr(ids, "__iter__") or hasattr(ids, "__aiter__")):
@@ -59,7 +63,7 @@ def _texts(items: list[Any], first_row: int) -> list[str | BadId | None]:
 
 
 def _text(item: object, row: int) -> str | BadId | None:
-    if item is None or (isinstance(item, float) and item != item):  # noqa: PLR0124 - NaN alone is not itself
+    if item is None or (isinstance(item, float) and item != item) or type(item).__name__ == "NAType":  # noqa: PLR0124 - NaN alone is not itself
         return None
     if not isinstance(item, str):
         raise InputError(

@@ -168,6 +168,20 @@ def test_any_way_to_give_the_ids_gives_the_same(double: Double) -> None:
         assert stream(ids, **wanted).reader().read_all() == table
 
 
+def test_a_column_of_pandas_may_have_gaps(double: Double) -> None:
+    """However pandas writes nothing; a whole table is refused, instead of asking for the names of its columns."""
+    pandas: Any = importlib.import_module("pandas")  # which has no types
+    names = ["user_00001", None, "user_00002"]
+    for kind in ("object", "string", "category"):
+        batches = stream(pandas.Series(names, dtype=kind), **service(double))
+        assert [row["account_id"] for row in rows_of(batches)] == [names[0], names[2]]
+        assert batches.totals.blank == 1
+    tables: list[Any] = [pandas.DataFrame({"account_id": names}), pa.table({"account_id": names})]
+    for table in tables:
+        with pytest.raises(exporter.InputError, match=r"with columns: give the one .* such as ids\['account_id'\]"):
+            stream(table, **service(double))
+
+
 async def test_it_is_read_in_a_running_loop_as_well(double: Double) -> None:
     """By `async for`, from ids that come asynchronously too, which only that can read; and by `for`."""
     wanted = service(double, shard_rows=400)
