@@ -83,18 +83,3 @@ def _write(stream: TextIO | None, text: str) -> bool:
     except (OSError, ValueError):
         return False
     return True
-
-
-def counted(number: int, one: str, many: str) -> str:
-    """Write a number of things: 1 file, 2 files."""
-    return f"{number:,} {one if number == 1 else many}"
-
-
-def duration(seconds: float) -> str:
-    """Write seconds as a person would: 4.2 s, 3 min 05 s, 2 h 10 min."""
-    if seconds < 60:  # noqa: PLR2004 - a minute
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:  # noqa: PLR2004 - an hour
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
-from exporter.cli.console import counted, duration, show
+from exporter.cli.console import show
 from exporter.cli.exits import COMPLETE
 from exporter.cli.run import make_job
 from exporter.cli.screen import READING, watched
 from exporter.cli.signals import until_signal
 from exporter.errors import ExporterError
+from exporter.figures import count, duration, size
 from exporter.redaction import hide
 from exporter.settings import Settings
 
@@ -89,14 +90,14 @@ def table(made: "Plan", settings: Settings, call: Iterable[tuple[str, str]]) -> 
 def _of_input(made: "Plan", settings: Settings) -> Iterator[tuple[str, str]]:
     yield (
         "read",
-        f"{counted(made.input, 'row', 'rows')} of {counted(made.files, 'file', 'files')}, {made.blank:,} blank",
+        f"{count(made.input, 'row')} of {count(made.files, 'file')}, {made.blank:,} blank",
     )
     yield "accounts", f"{made.accounts:,} different ones"
     bad = ", ".join(f"{number:,} {reason}" for reason, number in made.bad_ids.items() if number)
     yield "bad ids", f"{sum(made.bad_ids.values()):,}" + (f": {bad}" if bad else "")
     yield "repeats", _repeats(made, settings)
     if made.ids_with_outer_spaces:
-        yield "note", f"spaces stand around {counted(made.ids_with_outer_spaces, 'id', 'ids')}; --strip removes them"
+        yield "note", f"spaces stand around {count(made.ids_with_outer_spaces, 'id')}; --strip removes them"
 
 
 def _repeats(made: "Plan", settings: Settings) -> str:
@@ -113,8 +114,8 @@ def _of_run(made: "Plan", settings: Settings) -> Iterator[tuple[str, str]]:
     yield "time", f"{_time(made)} at {made.rate:g} requests/s"
     if made.seconds_at_80 is not None:
         yield "", f"{duration(made.seconds_at_80)} at --rate 80: above it the vendor alarms the app's owner"
-    yield "shards", counted(made.shards, "data file", "data files")
-    yield "disk", f"up to {_size(made.bytes)}; {_size(made.bytes_free)} are free in {made.folder}"
+    yield "shards", count(made.shards, "data file")
+    yield "disk", f"up to {size(made.bytes)}; {size(made.bytes_free)} are free in {made.folder}"
 
 
 def _time(made: "Plan") -> str:
@@ -125,9 +126,9 @@ def _time(made: "Plan") -> str:
 
 
 def _of_call(asked: "Asked") -> Iterator[tuple[str, str]]:
-    yield "asked", f"1 request: the service knows {asked.known:,} of {counted(asked.accounts, 'account', 'accounts')}"
-    size = f"{counted(asked.attributes, 'attribute', 'attributes')}, {_size(asked.bytes)}"
-    yield "answer", f"{asked.seconds * 1e3:,.0f} ms, {size}; --in-flight {asked.in_flight:,} at least keeps the rate"
+    yield "asked", f"1 request: the service knows {asked.known:,} of {count(asked.accounts, 'account')}"
+    answer = f"{count(asked.attributes, 'attribute')}, {size(asked.bytes)}"
+    yield "answer", f"{asked.seconds * 1e3:,.0f} ms, {answer}; --in-flight {asked.in_flight:,} at least keeps the rate"
     for doubt in asked.warnings:
         yield "warning", doubt
 
@@ -169,10 +170,3 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 def _and(words: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
-
-
-def _size(count: int) -> str:
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:,.1f} {unit}"
-    return counted(count, "byte", "bytes")

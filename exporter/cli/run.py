@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
-from exporter.cli.console import DETAIL, WARNING, bind, duration, is_quiet, say, show
+from exporter.cli.console import DETAIL, WARNING, bind, is_quiet, say, show
 from exporter.cli.exits import judge
 from exporter.cli.signals import carried
 from exporter.errors import SettingsError
+from exporter.figures import count, duration, size, times
 from exporter.progress import Progress
 from exporter.redaction import hide, redacted
 from exporter.settings import Settings
@@ -118,26 +119,28 @@ def summary(outcome: "Outcome", out: Path) -> str:
     made = outcome.manifest
     if not outcome.asked:
         return f"Already complete since {made.finished_at}, nothing asked: {made.rows:,} rows in {out}"
-    size = sum(int(str(shard["bytes"])) for shard in made.shards)
+    written = sum(int(str(shard["bytes"])) for shard in made.shards)
     reasons = ", ".join(f"{number:,} {reason}" for reason, number in made.rejects_by_reason.items())
     # One request has no pace; where it was the last start's alone, that of the others is not known.
     pace = f"{made.requests_per_s:,.1f} requests/s from the first to the last; " if made.requests_per_s else ""
     rows = [
         ("read", f"{made.input:,} rows: {made.duplicates:,} duplicates, {made.blank:,} blank"),
-        ("rows", f"{made.rows:,} in {_files(len(made.shards))}, {_size(size)}"),
+        ("rows", f"{made.rows:,} in {count(len(made.shards), 'file')}, {size(written)}"),
         ("rejects", f"{made.rejects:,}" + (f": {reasons}" if reasons else "")),
         ("requests", f"{made.requests:,}, of them {made.retries:,} retries; {made.refusals:,} refused as too frequent"),
         ("rate" if pace else "took", f"{pace}{duration(made.seconds)} in all"),
         ("lies in", str(out)),
     ]
     if made.slow_downs:
-        times = "once" if made.slow_downs == 1 else f"{made.slow_downs:,} times"
         rows.insert(
-            -1, ("slowed", f"{times}, to {made.rate_min:,.1f} requests/s at the lowest: the service refused more")
+            -1,
+            (
+                "slowed",
+                f"{times(made.slow_downs)}, to {made.rate_min:,.1f} requests/s at the lowest: the service refused more",
+            ),
         )
     if made.outages:
-        times = "1 outage" if made.outages == 1 else f"{made.outages:,} outages"
-        rows.insert(-1, ("paused", f"{duration(made.paused_s)} in {times} of the service"))
+        rows.insert(-1, ("paused", f"{duration(made.paused_s)} in {count(made.outages, 'outage')} of the service"))
     rows.append(("report", str(out / "report.html")))
     notes = [f"{number:,} values of {name} did not parse: see bad_values/" for name, number in made.bad_values.items()]
     if made.ids_with_outer_spaces:
@@ -165,14 +168,6 @@ def _quoted(text: str, out: Path) -> str:
     """Put a path into a command so that a shell takes it as it is."""
     plain = re.fullmatch(r"[\w./-]+", str(out))
     return f'"{text.format(out)}"' if plain else shlex.quote(text.format(out))
-
-
-def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count:,} files"
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"  # noqa: PLR2004 - a megabyte
 
 
 def summary_json(outcome: "Outcome", out: Path) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter.cli.console import INFO, counted, duration, is_quiet, say
+from exporter.cli.console import INFO, is_quiet, say
+from exporter.figures import count, duration, times
 from exporter.progress import Progress
 from exporter.redaction import redacted
 
@@ -72,13 +73,12 @@ def _allowed(progress: Progress) -> str:
 
 def _troubles(progress: Progress) -> list[str]:
     """Say what went wrong and was mended, each where there is any."""
-    times = "once" if progress.slow_downs == 1 else f"{progress.slow_downs:,} times"
     return [
         text
         for there, text in (
-            (progress.retries, counted(progress.retries, "retry", "retries")),
+            (progress.retries, count(progress.retries, "retry", "retries")),
             (progress.refusals, f"{progress.refusals:,} refused"),
-            (progress.slow_downs, f"slowed down {times}"),
+            (progress.slow_downs, f"slowed down {times(progress.slow_downs)}"),
             (progress.outages, f"paused {duration(progress.paused_s)}"),
         )
         if there
@@ -103,7 +103,7 @@ def picture(progress: Progress) -> "RenderableType":
             f"{_allowed(progress)} requests/s   {accounts:,.0f} accounts/s",
         )
     )
-    kept = [f"{counted(progress.shards, 'shard', 'shards')} on disk"] if progress.shards else []
+    kept = [f"{count(progress.shards, 'shard')} on disk"] if progress.shards else []
     if known := [*_troubles(progress), *kept]:
         rows.append(Text("   ".join(known), style="dim"))
     if progress.paused_why:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
-from exporter.cli.console import duration, show
+from exporter.cli.console import show
+from exporter.figures import duration
 
 if TYPE_CHECKING:
     from exporter.app import Status

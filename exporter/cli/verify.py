@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
-from exporter.cli.console import counted, duration, say, show
+from exporter.cli.console import say, show
 from exporter.cli.exits import COMPLETE
 from exporter.errors import MachineError
+from exporter.figures import count, duration
 
 if TYPE_CHECKING:
     from exporter.verify import Report
@@ -39,7 +40,7 @@ def verify(
         show(_summary(report, out, seconds))
     if not report.ok:
         raise MachineError(
-            f"{out} does not match its manifest: {counted(report.found, 'finding', 'findings')}."
+            f"{out} does not match its manifest: {count(report.found, 'finding')}."
             " Restore it from a copy, or run the command that made it again with --overwrite."
         )
     return COMPLETE

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from exporter.figures import size
 from exporter.output.facts import FOLDERS
 from exporter.output.files import on_disk
 
@@ -28,7 +29,7 @@ def shortage(out: Path, rows: int, shard_rows: int) -> str | None:
     free, needed = _free(disk), bytes_needed(rows)
     if free < needed:
         return (
-            f"{out} has {_size(free)} free, and {rows:,} rows may need {_size(needed)} until they are published."
+            f"{out} has {size(free)} free, and {rows:,} rows may need {size(needed)} until they are published."
             " A run that fills the disk ends with exit 5, and goes on once there is room."
         )
     files = 2 * len(FOLDERS) * -(-rows // shard_rows)
@@ -46,7 +47,3 @@ def _disk(out: Path) -> os.statvfs_result:
 
 def _free(disk: os.statvfs_result) -> int:
     return disk.f_bavail * disk.f_frsize
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"  # noqa: PLR2004 - a gigabyte

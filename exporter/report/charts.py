@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from exporter.figures import count
 from exporter.report.facts import Histogram
 from exporter.report.markup import Content, Markup, el
 from exporter.report.scales import Axis, time_ticks
-from exporter.report.words import brief, count
+from exporter.report.words import brief
 
 TOP, BOTTOM = 18, 24
 """Room for texts above and below what is drawn, in pixels."""

@@ -4,11 +4,12 @@ import math
 from collections.abc import Sequence
 from datetime import datetime
 
+from exporter.figures import count
 from exporter.report.charts import bar, histogram
 from exporter.report.facts import Column, Data, Top, Value
 from exporter.report.markup import Content, Markup, el, foreign
 from exporter.report.parts import figures, section, table
-from exporter.report.words import count, exact, figure, moment, share
+from exporter.report.words import exact, figure, moment, share
 
 OPEN_MAX = 24
 """Of more attributes than this each is folded."""

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from exporter.figures import count, duration, size
 from exporter.model import ANSWERS
 from exporter.report.charts import bar, proportions
 from exporter.report.facts import Example
 from exporter.report.markup import Content, Markup, el, foreign
 from exporter.report.parts import figures, key, section, table
-from exporter.report.words import MEANINGS, count, duration, share, size, timestamp
+from exporter.report.words import MEANINGS, share, timestamp
 
 SHARDS_MAX = 500
 NAMES_MAX = 200

@@ -1,13 +1,10 @@
 """Where an axis has its ticks and a histogram its edges: round numbers, whole units of time. Pure."""
 
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-
-LARGEST = sys.float_info.max
 
 TIME_STEPS_S = (
     *(0.1, 0.2, 0.5),

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from exporter.figures import count, duration
 from exporter.progress import Point
 from exporter.report import charts
 from exporter.report.charts import Plot, Step
@@ -11,7 +12,7 @@ from exporter.report.markup import Content, Markup, el, foreign
 from exporter.report.parts import figures, key, section, table
 from exporter.report.scales import axis
 from exporter.report.series import SHARES, Series, by_time, code_name, codes, errors_by, percentiles
-from exporter.report.words import NOT_KNOWN, brief, count, duration, figure, latency, share
+from exporter.report.words import NOT_KNOWN, brief, figure, latency, share
 
 UNLIMITED = 1_000_000.0
 """A rate from which on there is no limit."""

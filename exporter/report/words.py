@@ -1,9 +1,10 @@
-"""How figures are written for people, and what the words of a manifest mean. Pure."""
+"""How the page writes its figures, beside those that `figures` writes for all, and what the words of a manifest mean. Pure."""
 
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from exporter.figures import DAY_S, HOUR_S, MINUTE_S
 from exporter.model import Reason
 
 MEANINGS: Mapping[str, str] = {
@@ -16,13 +17,6 @@ MEANINGS: Mapping[str, str] = {
 }
 NO_ANSWER = "no answer"
 NOT_KNOWN = "A code that no public table names."
-MINUTE_S, HOUR_S, DAY_S = 60, 3_600, 86_400
-
-
-def count(number: float, noun: str = "", nouns: str = "") -> str:
-    """Write a number with its commas, and what it counts."""
-    words = f" {noun if number == 1 else nouns or f'{noun}s'}" if noun else ""
-    return f"{number:,}{words}"
 
 
 def figure(value: float) -> str:
@@ -57,27 +51,6 @@ def share(part: float, whole: float) -> str:
     if part < whole and percent > 99.9:  # noqa: PLR2004 - as above
         return ">99.9%"
     return f"{percent:.1f}%".replace(".0%", "%")
-
-
-def size(number: float) -> str:
-    """Write a number of bytes."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if number < 1_000:  # noqa: PLR2004 - a thousand
-            return f"{number:,.0f} {unit}" if unit == "bytes" else f"{number:,.1f} {unit}"
-        number /= 1_000
-    return f"{number:,.1f} TB"
-
-
-def duration(seconds: float) -> str:
-    """Write a span of time: 4.2 s, 3 min 05 s, 2 h 10 min, 3 d 4 h."""
-    if seconds < MINUTE_S:
-        return f"{seconds:.1f} s".replace(".0 s", " s")
-    whole = round(seconds)
-    if whole < HOUR_S:
-        return f"{whole // MINUTE_S} min {whole % MINUTE_S:02d} s"
-    if whole < DAY_S:
-        return f"{whole // HOUR_S} h {whole % HOUR_S // MINUTE_S:02d} min"
-    return f"{whole // DAY_S} d {whole % DAY_S // HOUR_S} h"
 
 
 def brief(seconds: float) -> str:

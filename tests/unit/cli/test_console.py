@@ -4,20 +4,11 @@ import pytest
 import typer
 
 from exporter import redaction
-from exporter.cli import console, screen
+from exporter.cli import screen
 from exporter.cli.exits import EXIT_CODES, exit_code
 from exporter.errors import AttemptError, ExporterError
 from exporter.model import Reply
 from exporter.progress import Progress
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.04, "0.0 s"), (59.94, "59.9 s"), (61, "1 min 01 s"), (3599.6, "1 h 00 min"), (7260, "2 h 01 min")],
-)
-def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
-    """Seconds, minutes with seconds, hours with minutes."""
-    assert console.duration(seconds) == text
 
 
 def test_the_line_tells_accounts_rate_and_time_left() -> None:

@@ -158,7 +158,7 @@ def test_figures_are_those_of_the_manifest() -> None:
     assert figures["retries"] == "20"
     assert figures["refused as too frequent"] == "5"
     assert figures["slow-downs"] == "2, to 70/s"
-    assert figures["paused"] == "5 s, 1 outage"
+    assert figures["paused"] == "5.0 s, 1 outage"
     rejected = page.by_id("rejects").text
     assert "missing" in rejected
     assert "not in its answer" in rejected
