@@ -7,10 +7,9 @@ import re
 import threading
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from exporter.api.client import Client
-from exporter.app.job import Job, Outcome, identity_of, reading_of
+from exporter.app.job import Job, Outcome, identity_of, source_of
 from exporter.app.run import Run
 from exporter.app.service import make_client
 from exporter.errors import InputError, OutputError, SettingsError
@@ -22,7 +21,7 @@ from exporter.output.left import Left
 from exporter.output.manifest import Manifest
 from exporter.pipeline import abandonable, judge_absent, through
 from exporter.settings import Settings
-from exporter.source import Source, StandardInput, open_source
+from exporter.source import Source, StandardInput
 
 
 async def export(job: Job) -> Outcome:
@@ -48,9 +47,7 @@ def _opened(job: Job) -> tuple[Client, Source]:
     """Find out all that can be told before anything is written. Raises an ExporterError."""
     refuse_no_folder(job)
     client = make_client(job.settings, hide=job.hide)
-    source = open_source(
-        job.inputs, reading_of(job.settings), standard_input=cast("BinaryIO | None", job.standard_input)
-    )
+    source = source_of(job)
     refuse_own_files(job, source)
     return client, source
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from exporter.batching import Planner
 from exporter.output.facts import ShardFacts
@@ -11,7 +12,7 @@ from exporter.output.identity import STREAM, Identity
 from exporter.output.manifest import Manifest
 from exporter.progress import Progress
 from exporter.settings import Settings
-from exporter.source import InputFile, Reading, Source, StandardInput, fingerprint
+from exporter.source import InputFile, Reading, Source, StandardInput, fingerprint, open_source
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,13 @@ def reading_of(settings: Settings) -> Reading:
         encoding=settings.encoding,
         allow_empty=settings.allow_empty,
     )
+
+
+def source_of(job: Job, inputs: Sequence[str] | None = None) -> Source:
+    """Open the job's input, or these. Raises InputError."""
+    # Standard input reads as a file does, as far as anything here reads it.
+    stream = cast("BinaryIO | None", job.standard_input)
+    return open_source(inputs or job.inputs, reading_of(job.settings), standard_input=stream)
 
 
 def planner_of(settings: Settings, *, first: int = 0, done: Mapping[int, str] | None = None) -> Planner:

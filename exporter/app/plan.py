@@ -14,14 +14,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from exporter.api.client import Client
 from exporter.app.export import refuse_no_folder, refuse_own_files
-from exporter.app.job import Job, reading_of
+from exporter.app.job import Job, planner_of, source_of
 from exporter.app.service import asked_once
 from exporter.app.status import status
-from exporter.batching import BATCH_ACCOUNTS_MAX, Planner, Shard
+from exporter.batching import BATCH_ACCOUNTS_MAX, Shard
 from exporter.errors import MachineError, OutputError
 from exporter.limiter import RATE_UNLIMITED, seconds_of
 from exporter.model import NEVER_ASKED, ON_SENT, Batch, Reply
@@ -30,7 +29,7 @@ from exporter.output.repeats import Repeats
 from exporter.output.room import bytes_free, bytes_needed, shortage
 from exporter.pipeline import read_ahead, through
 from exporter.settings import Settings
-from exporter.source import Source, open_source
+from exporter.source import Source
 
 EXAMPLES_MAX = 5  # of each reason
 SHOWN_CHARS_MAX = 40  # of a bad id: more than any good one has
@@ -163,9 +162,7 @@ async def plan(job: Job, *, clock: Callable[[], datetime] = lambda: datetime.now
     """
     if job.settings.out:
         refuse_no_folder(job)
-    source = open_source(
-        job.inputs, reading_of(job.settings), standard_input=cast("BinaryIO | None", job.standard_input)
-    )
+    source = source_of(job)
     if job.settings.out:
         refuse_own_files(job, source)
     memory.collect_seldom()
@@ -181,8 +178,8 @@ async def plan(job: Job, *, clock: Callable[[], datetime] = lambda: datetime.now
 
 
 def _planned(job: Job, source: Source) -> Generator[list[Batch | Shard], None, None]:
-    settings, progress = job.settings, job.progress
-    planner = Planner(shard_rows=settings.shard_rows, strip=settings.strip, keep=settings.duplicates == "keep")
+    progress = job.progress
+    planner = planner_of(job.settings)
     for chunk in source.chunks():
         events = planner.add(chunk)
         progress.planned += sum(len(event.accounts) for event in events if isinstance(event, Batch))

@@ -7,11 +7,11 @@ readable until the swap.
 from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from exporter.api.client import Client
 from exporter.app.export import published
-from exporter.app.job import Job, Outcome, identity_of, reading_of
+from exporter.app.job import Job, Outcome, identity_of, reading_of, source_of
 from exporter.app.run import Run
 from exporter.app.service import make_client
 from exporter.batching import Shard
@@ -28,7 +28,7 @@ from exporter.output.rebuild import Rebuilder, some_accounts
 from exporter.output.shards import ShardWriter
 from exporter.progress import COUNTERS
 from exporter.schema import Column
-from exporter.source import Source, open_source
+from exporter.source import Source
 
 COUNTED = (*COUNTERS, "seconds", "paused_s")
 WORTH_IT = (Reason.REFUSED, Reason.EXHAUSTED)
@@ -83,9 +83,7 @@ def _source(job: Job, done: Manifest) -> Source:
     if "-" in inputs and not job.standard_input:
         raise InputError(f"the input was standard input: send it again, with `exporter retry {job.out} -`.")
     try:
-        source = open_source(
-            inputs, reading_of(job.settings), standard_input=cast("BinaryIO | None", job.standard_input)
-        )
+        source = source_of(job, inputs)
     except InputError as error:
         if job.inputs:
             raise

@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 from exporter.cli.console import say
 from exporter.redaction import hide, redacted
-from exporter.settings import SECRETS
+from exporter.settings import SECRETS, variable
 
 PR_SET_DUMPABLE = 4  # linux/prctl.h
 
@@ -33,7 +33,7 @@ def keep_secrets() -> None:
     os.environ.pop("SSLKEYLOGFILE", None)  # our client ignores it; whatever else speaks TLS in this process shall too
     # Known before the settings are read, so that a mistake in these cannot repeat them.
     for name in SECRETS:
-        hide(os.environ.get(f"EXPORTER_{name.upper()}", "").strip())
+        hide(os.environ.get(variable(name), "").strip())
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_thread
     sys.unraisablehook = _unraisable

@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from exporter.errors import MachineError
+from exporter.flatten import ARROW_TYPES, Array
 from exporter.report import redact, scales
 from exporter.report.facts import Column, Data, Example, Histogram, Lengths, Spread, Top, Value
-from exporter.report.tally import Array, Tally, binned, value_counts
+from exporter.report.tally import Tally, binned, value_counts
 
 BATCH_ROWS = 16_384
 BUFFER_BYTES = 1 << 20
@@ -25,13 +26,6 @@ TOP_MAX = 10
 BINS_MAX = 24
 ERROR_CHARS_MAX = 200
 EXAMPLES_MAX = 5
-ARROW_TYPES: Mapping[str, pa.DataType] = {
-    "text": pa.string(),
-    "int64": pa.int64(),
-    "float64": pa.float64(),
-    "bool": pa.bool_(),
-    "timestamp": pa.timestamp("us", tz="UTC"),
-}
 ACCOUNT = {"account_id": pa.string()}
 REJECTS: Mapping[str, pa.DataType] = {
     **ACCOUNT,

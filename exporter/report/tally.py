@@ -11,14 +11,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from exporter.flatten import Array
+
 DISTINCT_MAX = 1_000_000
 KEPT_BYTES_MAX = 128 * 1024 * 1024
 PENDING_MIN = 65_536
 KEPT_SHARE = 8
 """Beyond the bounds, they are so many times lower: it is only the most frequent values that still matter."""
-
-Array = Any
-"""An Arrow array: the stubs of its compute functions want more than they can know."""
 
 
 class Tally:

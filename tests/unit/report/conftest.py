@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from exporter.flatten import ARROW_TYPES
 from exporter.progress import LATENCY_NAMES, Point
-from exporter.report.profile import ARROW_TYPES, REJECTS, Files
+from exporter.report.profile import REJECTS, Files
 
 MEANINGS = {"91000": "The service failed inside.", "no answer": "There was no readable answer."}
 VOID = {"meta"}
