@@ -4,8 +4,10 @@ import re
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from tests.acceptance.conftest import Command, Input, ended
 from tests.conftest import CANARY, Double, Ran, assert_no_secret, environment, exporter, read_export, write_ids
 
 Cli = Callable[..., Ran]
@@ -110,17 +112,15 @@ def test_no_secret_in_the_process_title(double: Double, tmp_path: Path) -> None:
     assert_no_secret(title + out + err, "title and output")
 
 
-def test_running_twice_at_once_is_refused(double: Double, tmp_path: Path) -> None:
-    """The second run ends with 5 within a second or two, and the first is not disturbed."""
-    double.control(latency_ms=[100.0, 100.0])
-    ids = write_ids(tmp_path / "ids.csv", [f"user_{number:05d}" for number in range(3000)])
-    command = exporter("run", str(ids), "--out", str(tmp_path / "export"), *double.flags, "--in-flight", "2")
-    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
-    while not (tmp_path / "export/.run/journal").exists() and first.poll() is None:
-        time.sleep(0.02)
-    second = subprocess.run(command, capture_output=True, env=environment(), text=True, check=False)
-    first.communicate(timeout=60)
-    assert second.returncode == 5
-    assert f"pid {first.pid}" in second.stderr
-    assert first.returncode == 0
-    assert read_export(tmp_path / "export").manifest["input"] == 3000
+def test_running_twice_at_once_is_refused(command: Command, given: Input) -> None:
+    """The second run ends with 5 and names the first one, which is not disturbed."""
+    first = replace(command, inputs=["-"]).start(stdin=subprocess.PIPE)  # it lasts as long as its input
+    assert first.stdin
+    first.stdin.write(given.csv())
+    first.stdin.flush()
+    command.wait_for(first, (command.run_folder / "journal").exists)
+    second = command.run()
+    assert second.code == 5
+    assert f"pid {first.pid}" in second.err
+    assert ended(first).code == 0
+    assert read_export(command.out).manifest["input"] == len(given.ids)

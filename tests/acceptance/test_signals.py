@@ -46,18 +46,20 @@ def test_a_complete_export_and_a_silent_pipe_can_be_stopped(double: Double, tmp_
         exporter(*flags), input=b"account_id\nuser_1\n", capture_output=True, env=environment(), check=False
     )
     assert done.returncode == 0, done.stderr
-    reader, writer = os.pipe()
-    process = subprocess.Popen(exporter(*flags), stdin=reader, stderr=subprocess.PIPE, env=environment(), text=True)
-    time.sleep(1.5)  # there is nothing to wait for: the process itself waits
-    killer = threading.Timer(20, process.kill)
-    killer.start()
+    process = subprocess.Popen(exporter(*flags), stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+    assert process.stdin
+    assert process.stderr
+    # More than a pipe holds, and than is looked at before: once it is written, the process is reading for the rest.
+    process.stdin.write(b"account_id\nuser_1\n" * 50_000)
+    process.stdin.flush()
     process.terminate()
-    _, err = process.communicate()
-    killer.cancel()
-    os.close(writer)
-    os.close(reader)
-    assert process.returncode == 143
-    assert "Traceback" not in err
+    try:
+        assert process.wait(timeout=60) == 143  # its input is still open
+    finally:
+        process.kill()
+    assert b"Traceback" not in process.stderr.read()
+    process.stdin.close()
+    process.stderr.close()
 
 
 @pytest.mark.parametrize("closing", [">&-", "2>&-", ">/dev/full", "2>/dev/full", "| true", "<&-"])
