@@ -91,14 +91,13 @@ def _layers(
     config: Path | None, before: Mapping[str, object], flags: Mapping[str, object]
 ) -> Sequence[Mapping[str, Given]]:
     """Every source of settings, the last one wins."""
-    environment = {name.upper(): value for name, value in os.environ.items() if value}
     return (
         {name: Given(value, "the export") for name, value in before.items()},
         {name: Given(value, str(config)) for name, value in (_file(config) if config else {}).items()},
         {
-            name: Given(environment[variable(name)], variable(name))
+            name: Given(value, variable(name))
             for name in Settings.model_fields
-            if variable(name) in environment
+            if (value := os.environ.get(variable(name)))  # an empty one is none
         },
         {name: Given(value, flag(name)) for name, value in flags.items() if value is not None},
     )

@@ -38,6 +38,19 @@ def test_an_address_of_one_layer_replaces_both_of_a_lower_one(
         load(region="a", base_url="b")
 
 
+def test_variables_are_written_in_capitals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One spelling: of two nobody could tell which one counts, and a key in the other would not be covered from the start."""
+    monkeypatch.setenv("exporter_rate", "5")
+    assert load().rate == 100
+
+
+def test_a_secret_of_the_wrong_kind_is_not_shown() -> None:
+    """A program may hand over a number."""
+    with pytest.raises(SettingsError, match="--secret-key: is no text") as caught:
+        only(secret_key=987654321)
+    assert "987654321" not in str(caught.value)
+
+
 def test_an_empty_variable_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     """`EXPORTER_RATE=` means that nothing is set, as most shells would have it."""
     monkeypatch.setenv("EXPORTER_RATE", "")
