@@ -89,6 +89,16 @@ def test_every_counter_is_that_of_the_run() -> None:
     assert (f"{PREFIX}progress_ratio", "") not in found  # unknown is absent, not 0
 
 
+def test_a_rate_in_force_is_told_where_there_is_a_limit() -> None:
+    """Before the limiter has said anything the limit itself; none where there is no limit."""
+    progress = Progress(time.monotonic)
+    key = (f"{PREFIX}rate_in_force", "")
+    progress.rate = 100.0
+    assert _samples(RunCollector(progress, 1, "1"))[key] == 100
+    progress.rate, progress.pace = None, lambda: 1e6
+    assert key not in _samples(RunCollector(progress, 1, "1"))
+
+
 def test_metrics_can_be_collected_while_they_grow() -> None:
     """A scrape comes from another thread at any moment: it fails never, and no counter goes down."""
     now = [0.0]

@@ -3,7 +3,8 @@
 import json
 import math
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pytest
@@ -12,7 +13,16 @@ from hypothesis import strategies as st
 
 from exporter.errors import AttemptError, Verdict
 from exporter.model import Reason, Rejection, Reply
-from exporter.progress import COUNTERS, LATENCY_BOUNDS_S, SERIES_POINTS_MAX, Point, Progress, Series, percentile
+from exporter.progress import (
+    COUNTERS,
+    LATENCY_BOUNDS_S,
+    SERIES_POINTS_MAX,
+    Point,
+    Progress,
+    Series,
+    counted,
+    percentile,
+)
 
 MOMENTS = st.lists(st.floats(0, 3) | st.floats(0, 2_000) | st.floats(0, 1e6), min_size=1, max_size=60)
 
@@ -72,6 +82,21 @@ def test_a_full_series_is_dense_until_it_widens(seconds: int, each: int) -> None
     assert sum(int(str(row["accounts"])) for row in rows) == 2 * seconds
     assert sum(int(str(row["answers"])) for row in rows) == seconds
     assert len(rows) <= SERIES_POINTS_MAX
+
+
+def test_whatever_is_counted_adds_up_where_points_are_joined() -> None:
+    """Every count of a point, the latencies by their bound; of the largest the larger."""
+    numbers = ("requests", "answers", "accounts", "latency_s_sum", "retries", "slow_downs", "paused_s")
+    tables = ("latencies", "errors")
+
+    def point(at_s: float, number: int, table: dict[str, int], latency_s_max: float) -> Point:
+        counts: dict[str, Any] = dict.fromkeys(numbers, number) | {name: dict(table) for name in tables}
+        return Point(at_s, 1.0, latency_s_max=latency_s_max, **counts)
+
+    joined = asdict(point(0.0, 3, {"1": 3, "2": 1}, 2.0).merge(point(1.0, 4, {"1": 4, "5": 1}, 0.5)))
+    assert [joined.pop(name) for name in numbers] == [7] * len(numbers)
+    assert [joined.pop(name) for name in tables] == [{"1": 7, "2": 1, "5": 1}] * len(tables)
+    assert joined == {"at_s": 0.0, "width_s": 2.0, "latency_s_max": 2.0, "pace": None}
 
 
 def test_errors_of_neighbours_add_up() -> None:
@@ -157,6 +182,26 @@ def test_the_pace_after_a_pause_is_not_that_of_before_and_not_above_the_quota() 
         assert progress.rates()[0] == pytest.approx(100)
 
 
+async def test_an_attempt_takes_from_its_start_to_its_answer() -> None:
+    """Answers have a latency, failures none; both are attempts."""
+    clock = Clock()
+    progress = Progress(clock)
+
+    async def fetch(accounts: Sequence[str]) -> Reply:
+        clock.now += 0.25
+        if not accounts:
+            raise AttemptError("no answer", verdict=Verdict.RETRY)
+        return Reply(found={})
+
+    wrapped = counted(fetch, progress, clock)
+    await wrapped(["a"])
+    with pytest.raises(AttemptError):
+        await wrapped([])
+    total = progress.series.total()
+    assert (total.requests, total.answers, total.errors) == (2, 1, {"no answer": 1})
+    assert (total.latency_s_sum, total.latency_s_max) == (0.25, 0.25)
+
+
 def test_rates_at_the_very_start_are_none() -> None:
     """Nothing has happened in no time: no division by nought."""
     assert Progress(Clock()).rates() == (0.0, 0.0)
@@ -236,6 +281,15 @@ def test_percentiles_are_right_to_a_quarter(latencies: list[float], share: float
     assert found is not None
     assert found <= 1.3 * exact or found <= LATENCY_BOUNDS_S[0]
     assert found >= exact / 1.3 - LATENCY_BOUNDS_S[0]
+
+
+def test_percentiles_lie_within_their_step_by_their_place() -> None:
+    """Half of the answers of one step: half of its way; where the share ends with a step, that step and no later one."""
+    assert percentile({"0.05": 4}, 0.5) == pytest.approx(0.045)
+    assert percentile({"0.05": 4}, 1.0) == pytest.approx(0.05)
+    assert percentile({"0.001": 2}, 0.5) == pytest.approx(0.0005)
+    assert percentile({"0.05": 1, "1": 1}, 0.5) == pytest.approx(0.05)
+    assert percentile({"1": 1, "0.05": 0}, 0.5) == pytest.approx(0.9)
 
 
 def test_no_answers_have_no_percentile() -> None:
