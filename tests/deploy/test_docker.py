@@ -4,6 +4,8 @@ import re
 import socket
 import sys
 import time
+import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,18 @@ def test_nothing_gets_in_without_a_hash() -> None:
     assert len(installs) == 4
     for line in installs:
         assert "--require-hashes --only-binary :all:" in line or "--no-index --no-deps" in line, line
+
+
+def test_the_source_that_is_handed_out_has_what_the_image_is_made_of() -> None:
+    """Who unpacks it can build the image, and begin as the README does."""
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["sdist"]
+    copied = [
+        name for kind, text in INSTRUCTIONS if kind == "COPY" and "--from" not in text for name in text.split()[:-1]
+    ]
+    assert len(copied) > 4
+    always = {"pyproject.toml"}
+    for name in {*copied, "Makefile"} - always:
+        assert any(fnmatch(f"/{name}", pattern) for pattern in build["include"]), name
 
 
 def test_the_image_runs_as_nobody_and_hears_its_signal() -> None:
