@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.errors import AttemptError, Verdict
+from exporter.errors import AttemptError, MachineError, Verdict
 from exporter.metrics import BUCKETS_S, PREFIX, ROWS, End, Metrics, RunCollector, last_success
 from exporter.model import Reason, Rejection, Reply
 from exporter.progress import LATENCY_BOUNDS_S, Progress
@@ -97,6 +97,27 @@ def test_a_rate_in_force_is_told_where_there_is_a_limit() -> None:
     assert _samples(RunCollector(progress, 1, "1"))[key] == 100
     progress.rate, progress.pace = None, lambda: 1e6
     assert key not in _samples(RunCollector(progress, 1, "1"))
+
+
+def test_how_far_and_how_long_still_are_those_of_the_run() -> None:
+    """The share that is settled, not the one that was read; the time left, not the time gone."""
+    now = [0.0]
+    progress = Progress(lambda: now[0])
+    progress.share_read, progress.planned = 0.5, 200
+    now[0] = 100.0
+    progress.settle(Reply(found={str(place): {} for place in range(100)}))
+    found = _samples(RunCollector(progress, 1, "1"))
+    assert found[f"{PREFIX}progress_ratio", ""] == pytest.approx(0.25)
+    assert found[f"{PREFIX}time_left_seconds", ""] == pytest.approx(300)
+
+
+def test_a_file_that_cannot_be_replaced_leaves_no_draft(tmp_path: Path) -> None:
+    """Or the node exporter's folder would fill up with them."""
+    path = tmp_path / "exporter.prom"
+    path.mkdir()
+    with pytest.raises(MachineError, match="cannot be written"):
+        Metrics(RunCollector(Progress(time.monotonic), 5, "1")).write(path)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_metrics_can_be_collected_while_they_grow() -> None:
