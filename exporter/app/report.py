@@ -60,7 +60,9 @@ def report(out: Path, *, to: Path | None = None, redact_ids: bool = False) -> Pa
     MachineError for a file that cannot be read or written.
     """
     wanted = Wanted(data=True, redact_ids=redact_ids)
-    return _into(out, wanted) if to is None else _beside(out, to, wanted)
+    if to is None or to.resolve() == out.resolve() / publish.REPORT:  # its own page, by whichever name
+        return _into(out, wanted)
+    return _beside(out, to, wanted)
 
 
 def _into(out: Path, wanted: Wanted) -> Path:
@@ -102,8 +104,7 @@ def _refuse_place(to: Path, out: Path) -> None:
         raise SettingsError(f"--to {to}: it is no file. Name the file that is to hold the report.")
     if not to.parent.is_dir():
         raise SettingsError(f"--to {to}: there is no folder {to.parent}. Make it, or name another place.")
-    inside = to.resolve()
-    if inside.is_relative_to(out.resolve()) and inside != out.resolve() / publish.REPORT:
+    if to.resolve().is_relative_to(out.resolve()):
         raise SettingsError(
             f"--to {to} lies in the export. Leave --to out for {out / publish.REPORT}, or name another place."
         )

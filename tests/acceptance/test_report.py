@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from exporter.app import report
-from exporter.errors import MachineError
-from exporter.output import publish
+from exporter.errors import MachineError, OutputError
+from exporter.output import folder, publish
 from exporter.report import page
 from tests.acceptance.conftest import Command, Input, ended, files_of
 from tests.conftest import Double, Exporting, Ran, environment, exporter, read_export, write_ids
@@ -255,6 +255,19 @@ def test_a_place_that_is_none_is_refused(run_cli: Cli, exported: Path, place: st
     assert ran.code == 2
     assert words in ran.err
     assert sorted(exported.rglob("*")) == before
+
+
+def test_the_page_of_the_export_by_its_name_is_written_by_its_writer_alone(exported: Path) -> None:
+    """As without --to: under the lock, and not over a page of somebody else."""
+    page_of(exported)
+    assert report(exported, to=exported / "report.html") == exported / "report.html"
+    assert "Most frequent values" in page_of(exported)
+    with folder.held(exported), pytest.raises(MachineError, match="pid"):
+        report(exported, to=exported / "report.html")
+    (exported / "report.html").write_text("mine")
+    with pytest.raises(OutputError, match="not of an export"):
+        report(exported, to=exported / "report.html")
+    assert (exported / "report.html").read_text() == "mine"
 
 
 def test_an_export_that_is_not_complete_has_no_report(run_cli: Cli, command: Command, tmp_path: Path) -> None:
