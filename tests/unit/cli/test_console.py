@@ -1,12 +1,14 @@
 import asyncio
+import io
 
 import pytest
 import typer
+from rich.console import Console
 
 from exporter import redaction
 from exporter.cli import screen
 from exporter.cli.exits import EXIT_CODES, exit_code
-from exporter.errors import AttemptError, ExporterError
+from exporter.errors import AttemptError, ExporterError, Verdict
 from exporter.model import Reply
 from exporter.progress import Progress
 
@@ -37,6 +39,37 @@ def test_the_line_tells_the_rate_in_force_beside_the_quota() -> None:
     assert screen.line(progress) == line
     progress.slowed()
     assert screen.line(progress).endswith("slowed down 2 times")
+
+
+def _drawn(progress: Progress) -> str:
+    out = io.StringIO()
+    Console(file=out, width=120, color_system=None).print(screen.picture(progress))
+    return out.getvalue()
+
+
+def test_whatever_went_wrong_is_told_in_every_form() -> None:
+    """In the line, the picture and the figures for log collectors; and nothing of what did not happen."""
+    now = [0.0]
+    progress = Progress(lambda: now[0])
+    for written in (screen.line(progress), _drawn(progress)):
+        assert not any(words in written for words in ("refused", "slowed", "paused", "out of reach", "Out of reach"))
+    progress.failed(AttemptError("x", verdict=Verdict.SLOW_DOWN, code=60007))
+    progress.slowed()
+    redaction.hide("canary-key")
+    try:
+        progress.paused("no answer to canary-key")
+        now[0] = 61.5
+        line, drawn = screen.line(progress), _drawn(progress)
+    finally:
+        redaction._secrets.clear()  # noqa: SLF001 - other tests hide other values
+    for words in ("1 refused", "slowed down once", "paused 1 min 02 s"):
+        assert words in line
+        assert words in drawn
+    assert line.endswith("out of reach: no answer to canary-key")  # `say` covers it
+    assert "Out of reach: no answer to ***" in drawn
+    assert "canary" not in drawn
+    told = screen.facts(progress)
+    assert (told["refusals"], told["slow_downs"], told["paused"], told["paused_s"]) == (1, 1, True, 61.5)
 
 
 def test_every_final_error_has_an_exit_code() -> None:

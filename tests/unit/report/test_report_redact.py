@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.report.facts import Column, Data, Histogram, Spread, Top
 from exporter.report.page import render
 from exporter.report.profile import profile
-from exporter.report.redact import ID_BYTES_MAX, spans
+from exporter.report.redact import CHARS_MAX, ID_BYTES_MAX, SHARED_MIN, redacted, spans
 from tests.unit.report.conftest import MEANINGS, Lay
 
 IDS = [f"user_{n:04d}" for n in range(40)]
@@ -61,3 +64,32 @@ def test_an_id_is_found_between_words(before: str, account: str, after: str) -> 
     if len(account.encode()) <= ID_BYTES_MAX:
         assert account in set(spans(f"{before} {account} {after}"))
         assert account in set(spans(account))
+
+
+def _column(**facts: Any) -> Column:
+    given: dict[str, Any] = {"type": "int64", "top": [], **facts}
+    return Column(attribute="a", rows=10, filled=10, distinct=2, exact=True, **given)
+
+
+@pytest.mark.parametrize(("low", "high"), [(7, 20), (1, 7)])
+def test_an_id_at_either_end_takes_the_spread_and_the_histogram(low: int, high: int) -> None:
+    """Both ends of a histogram are values of an account."""
+    column = _column(spread=Spread(low, high), histogram=Histogram([low, high], [10]))
+    (found,) = redacted(Data([column], {}), [pa.array(["7"])]).columns
+    assert (found.spread, found.histogram, found.hidden) == (None, None, True)
+    (kept,) = redacted(Data([column], {}), [pa.array(["8"])]).columns
+    assert (kept.spread, kept.histogram, kept.hidden) == (column.spread, column.histogram, False)
+
+
+def test_a_value_is_shown_from_five_accounts_on_and_up_to_200_characters() -> None:
+    """Fewer tell of a person, and a longer one may hold anything."""
+    top = [Top("many", SHARED_MIN), Top("few", SHARED_MIN - 1), Top("l" * CHARS_MAX, 9), Top("o" * (CHARS_MAX + 1), 9)]
+    (found,) = redacted(Data([_column(type="text", top=top)], {}), []).columns
+    assert [each.value for each in found.top] == ["many", None, "l" * CHARS_MAX, None]
+    assert found.hidden
+
+
+def test_an_id_of_full_length_is_found() -> None:
+    """32 bytes, in the midst of a longer text."""
+    account = "x" * ID_BYTES_MAX
+    assert account in set(spans(f"of {account}!"))
