@@ -218,6 +218,17 @@ def test_a_text_file_tells_how_the_last_run_ended(run_cli: Cli, double: Double, 
     assert [file.name for file in tmp_path.glob("*prom*")] == ["exporter.prom"]
 
 
+def test_too_many_rejects_are_no_success(run_cli: Cli, double: Double, tmp_path: Path) -> None:
+    """Exit 3 is an export, whose figures are told, and nothing that an alarm may take for a good night."""
+    ids = write_ids(tmp_path / "ids.csv", [*IDS[:100], "x" * 40])
+    command = ("run", str(ids), "--out", "export", *double.flags, "--metrics-textfile", "exporter.prom")
+    assert run_cli(*command).code == 3
+    found = _samples(tmp_path / "exporter.prom")
+    assert found["exporter_last_run_exit_code{}"] == 3
+    assert found['exporter_rejects{reason="invalid_id",}'] == 1
+    assert "exporter_last_success_timestamp_seconds{}" not in found
+
+
 def test_an_export_found_complete_is_no_newer_success(run_cli: Cli, double: Double, tmp_path: Path) -> None:
     """The time is that of the export: a job that finds last week's every night shall not look healthy."""
     ids = write_ids(tmp_path / "ids.csv", IDS[:300])
