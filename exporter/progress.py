@@ -1,11 +1,15 @@
-"""Counters of a run, its rate and time left. Takes `now`, prints nothing."""
+"""Counters of a run, its rate and time left. Takes `now`, prints nothing.
+
+They are counted on one thread, and kept with a shard by another: `state` never tells half of what was counted at once.
+"""
 
 import contextlib
 import math
+import threading
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from exporter.errors import AttemptError, Verdict
@@ -45,6 +49,11 @@ class Point:
     def slow(self, pace: float) -> None:
         """Take note of the rate in force."""
         self.pace = pace if self.pace is None else min(self.pace, pace)
+
+    def row(self) -> dict[str, object]:
+        """Return it as plain data, which stays as it is."""
+        told = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {**told, "latencies": dict(self.latencies), "errors": dict(self.errors)}
 
     def merge(self, later: "Point") -> "Point":
         """Join two neighbouring stretches."""
@@ -100,7 +109,7 @@ class Series:
 
     def rows(self) -> list[dict[str, object]]:
         """Return the points in order, as plain data."""
-        return [asdict(point) for _, point in sorted(self._points.items())]
+        return [point.row() for _, point in sorted(self._points.items())]
 
     def restore(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Begin with the points of a run before, as plain data. Raises TypeError or KeyError for other data."""
@@ -122,6 +131,7 @@ class Progress:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
+        self._counting = threading.Lock()
         self._began = clock()
         self._first_start: float | None = None
         self._last_start = self._began
@@ -189,9 +199,10 @@ class Progress:
 
     def state(self) -> dict[str, Any]:
         """Return what an interrupted run would go on counting from, as plain data."""
-        counts = {name: getattr(self, name) for name in COUNTERS}
-        times = {"seconds": self.elapsed_s, "paused_s": self.paused_s}
-        return {**counts, **times, "pace_min": self.pace_min, "series": self.series.rows()}
+        with self._counting:
+            counts = {name: getattr(self, name) for name in COUNTERS}
+            times = {"seconds": self.elapsed_s, "paused_s": self.paused_s}
+            return {**counts, **times, "pace_min": self.pace_min, "series": self.series.rows()}
 
     def restore(self, state: Mapping[str, Any], reasons: Mapping[str, int], found: int, shards: int = 0) -> None:
         """Go on counting from the `state` of an earlier start, whose shards settled so many accounts."""
@@ -211,56 +222,63 @@ class Progress:
 
     def started(self) -> None:
         """Count the start of an attempt."""
-        self.requests += 1
-        self._last_start = self._clock()
-        if self._first_start is None:
-            self._first_start = self._last_start
-        point = self.series.at(self.elapsed_s)
-        point.requests += 1
-        if self.pace:
-            point.slow(pace := self.pace())
-            self.pace_min = pace if self.pace_min is None else min(self.pace_min, pace)
+        with self._counting:
+            self.requests += 1
+            self._last_start = self._clock()
+            if self._first_start is None:
+                self._first_start = self._last_start
+            point = self.series.at(self.elapsed_s)
+            point.requests += 1
+            if self.pace:
+                point.slow(pace := self.pace())
+                self.pace_min = pace if self.pace_min is None else min(self.pace_min, pace)
 
     def answered(self, latency_s: float) -> None:
         """Count a good answer."""
-        point = self.series.at(self.elapsed_s)
-        point.answers += 1
-        point.latency_s_sum += latency_s
-        point.latency_s_max = max(point.latency_s_max, latency_s)
-        name = LATENCY_NAMES[min(bisect_left(LATENCY_BOUNDS_S, latency_s), len(LATENCY_NAMES) - 1)]
-        point.latencies[name] = point.latencies.get(name, 0) + 1
+        with self._counting:
+            point = self.series.at(self.elapsed_s)
+            point.answers += 1
+            point.latency_s_sum += latency_s
+            point.latency_s_max = max(point.latency_s_max, latency_s)
+            name = LATENCY_NAMES[min(bisect_left(LATENCY_BOUNDS_S, latency_s), len(LATENCY_NAMES) - 1)]
+            point.latencies[name] = point.latencies.get(name, 0) + 1
 
     def failed(self, error: AttemptError) -> None:
         """Count a failed attempt by its code."""
-        errors = self.series.at(self.elapsed_s).errors
-        name = "no answer" if error.code is None else str(error.code)
-        errors[name] = errors.get(name, 0) + 1
-        self.refusals += error.verdict is Verdict.SLOW_DOWN
+        with self._counting:
+            errors = self.series.at(self.elapsed_s).errors
+            name = "no answer" if error.code is None else str(error.code)
+            errors[name] = errors.get(name, 0) + 1
+            self.refusals += error.verdict is Verdict.SLOW_DOWN
 
     def retried(self) -> None:
         """Count an attempt that repeats another."""
-        self.retries += 1
-        self.series.at(self.elapsed_s).retries += 1
+        with self._counting:
+            self.retries += 1
+            self.series.at(self.elapsed_s).retries += 1
 
     def slowed(self) -> None:
         """Count a cut of the rate."""
-        self.slow_downs += 1
-        self.series.at(self.elapsed_s).slow_downs += 1
+        with self._counting:
+            self.slow_downs += 1
+            self.series.at(self.elapsed_s).slow_downs += 1
 
     def paused(self, why: str) -> None:
         """Count the beginning of an outage."""
-        self.outages += 1
-        self.paused_why = why
-        self._paused_at = self._clock()
+        with self._counting:
+            self.outages += 1
+            self.paused_why = why
+            self._paused_at = self._clock()
 
     def resumed(self) -> None:
         """Count the end of an outage."""
-        lasted_s = self.paused_s - self._paused_s
-        self._paused_s += lasted_s
-        # The pace is told from here on, and from the second before: what that one left over goes out at once.
-        self._marks = [(self._clock() - 1.0, self.requests, self.settled)]
-        self._paused_at = self.paused_why = None
-        self.series.pause(self.elapsed_s - lasted_s, self.elapsed_s)
+        with self._counting:
+            lasted_s = self.paused_s - self._paused_s
+            self._paused_s += lasted_s
+            # The pace is told from here on, and from the second before: what that one left over goes out at once.
+            self._marks = [(self._clock() - 1.0, self.requests, self.settled)]
+            self._paused_at = self.paused_why = None
+            self.series.pause(self.elapsed_s - lasted_s, self.elapsed_s)
 
     def committed(self) -> None:
         """Count a shard that is durable."""
@@ -268,9 +286,10 @@ class Progress:
 
     def settle(self, reply: Reply) -> None:
         """Count a batch whose every account is found or rejected."""
-        self.found += len(reply.found)
-        self.reasons.update(rejection.reason for rejection in reply.rejected.values())
-        self.series.at(self.elapsed_s).accounts += len(reply.found) + len(reply.rejected)
+        with self._counting:
+            self.found += len(reply.found)
+            self.reasons.update(rejection.reason for rejection in reply.rejected.values())
+            self.series.at(self.elapsed_s).accounts += len(reply.found) + len(reply.rejected)
 
     def rates(self) -> tuple[float, float]:
         """Return requests and accounts a second over the last ten seconds; call it about once a second."""

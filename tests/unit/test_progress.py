@@ -2,6 +2,8 @@
 
 import json
 import math
+import sys
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -419,3 +421,35 @@ def test_points_that_are_joined_keep_the_lower_rate() -> None:
     series.at(2.0)
     series.at(700.0)
     assert [row["pace"] for row in series.rows()] == [40.0, None, None]
+
+
+def test_a_state_told_meanwhile_by_another_thread_is_of_one_moment() -> None:
+    """A shard is written beside the event loop: what is kept with it adds up, whatever is counted meanwhile."""
+    clock, before = Clock(), sys.getswitchinterval()
+    progress = Progress(clock)
+    for moment in range(SERIES_POINTS_MAX):
+        progress.series.at(moment)
+    states: list[dict[str, Any]] = []
+    done = threading.Event()
+
+    def tell() -> None:
+        while not done.is_set():
+            states.append(progress.state())
+
+    thread = threading.Thread(target=tell)
+    sys.setswitchinterval(1e-5)
+    try:
+        thread.start()
+        while len(states) < 20 and thread.is_alive():
+            progress.started()
+            clock.now += 0.001
+            progress.answered(LATENCY_BOUNDS_S[progress.requests % len(LATENCY_BOUNDS_S)])
+            progress.failed(AttemptError("slow down", verdict=Verdict.SLOW_DOWN, code=progress.requests))
+    finally:
+        done.set()
+        thread.join()
+        sys.setswitchinterval(before)
+    assert len(states) >= 20
+    for state in states:
+        assert sum(row["requests"] for row in state["series"]) == state["requests"]
+        assert sum(sum(row["errors"].values()) for row in state["series"]) == state["refusals"]
