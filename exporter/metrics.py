@@ -4,6 +4,7 @@ Names and units follow Prometheus' conventions: base units (seconds, ratios), `_
 prefix `exporter_` and the label `sdkappid`, so that the text files of several apps can lie side by side.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from wsgiref.simple_server import WSGIServer
 
 PREFIX = "exporter_"
+_BEGINS = f"# HELP {PREFIX}".encode()
 LAST_SUCCESS = f"{PREFIX}last_success_timestamp_seconds"
 BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 100.0)
 """Bounds of the histogram of latencies: some of those that `progress` counts by."""
@@ -181,9 +183,33 @@ class Metrics:
             draft.chmod(0o644)
             draft.replace(path)
         except OSError as error:
-            draft.unlink(missing_ok=True)
-            words = (error.strerror or str(error)).lower()
-            raise MachineError(f"--metrics-textfile {path}: cannot be written: {words}. Name another file.") from None
+            with contextlib.suppress(OSError):
+                draft.unlink()
+            raise _unwritable(path, error) from None
+
+
+def refuse_foreign(path: Path) -> None:
+    """Refuse a file that holds anything but metrics: it would be replaced. Raises SettingsError and MachineError."""
+    try:
+        there = os.path.lexists(path)
+        foreign = there and (not os.path.isfile(path) or not _is_ours(path))  # noqa: PTH113 - `Path.is_file` raises
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    if foreign or not path.name:
+        raise SettingsError(
+            f"--metrics-textfile {path}: it is no file of metrics, and would be replaced. Name one that nothing else writes."
+        )
+
+
+def _is_ours(path: Path) -> bool:
+    with path.open("rb") as file:
+        begin = file.read(len(_BEGINS))
+    return not begin or begin == _BEGINS
+
+
+def _unwritable(path: Path, error: OSError) -> MachineError:
+    words = (error.strerror or str(error)).lower()
+    return MachineError(f"--metrics-textfile {path}: cannot be written: {words}. Name another file.")
 
 
 def last_success(path: Path) -> float | None:

@@ -33,8 +33,10 @@ class Meter:
         settings = self._job.settings
         if settings.metrics_port is None and settings.metrics_textfile is None:
             return
-        from exporter.metrics import Metrics, RunCollector, last_success
+        from exporter.metrics import Metrics, RunCollector, last_success, refuse_foreign
 
+        if path := settings.metrics_textfile:
+            refuse_foreign(path)
         self._collector = RunCollector(self._job.progress, settings.sdkappid, __version__)
         self._metrics = Metrics(self._collector)
         if path := settings.metrics_textfile:

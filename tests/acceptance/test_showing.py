@@ -276,6 +276,23 @@ def test_metrics_that_cannot_be_had_are_refused_at_once(run_cli: Cli, double: Do
     assert double.stats()["requests"] == before
 
 
+def test_metrics_replace_no_file_of_anybody_else(run_cli: Cli, double: Double, tmp_path: Path) -> None:
+    """Not the input, no export, no device, nothing that a link leads to; a name that cannot be is told in one line."""
+    ids = write_ids(tmp_path / "ids.csv", IDS[:300])
+    command = ("run", str(ids), "--out", "export", *double.flags)
+    assert run_cli(*command).code == 0
+    (tmp_path / "link.prom").symlink_to(ids)
+    os.mkfifo(tmp_path / "fifo.prom")
+    kept = {name: (tmp_path / name).read_bytes() for name in ("ids.csv", "export/manifest.json")}
+    cases = {**dict.fromkeys((*kept, "link.prom", "fifo.prom", ".", "/"), 2), "x" * 250: 5, "ids.csv/x.prom": 5}
+    for name, code in cases.items():
+        ran = run_cli(*command, "--metrics-textfile", name)
+        assert (ran.code, len(ran.err.splitlines())) == (code, 1), ran.err
+        assert "--metrics-textfile" in ran.err
+    assert {name: (tmp_path / name).read_bytes() for name in kept} == kept
+    assert (tmp_path / "link.prom").is_symlink()
+
+
 def test_config_shows_what_is_in_force_and_whence(run_cli: Cli, tmp_path: Path) -> None:
     """Flags over environment over file over defaults; a secret is told to be there, and is not shown."""
     (tmp_path / "exporter.toml").write_text(
