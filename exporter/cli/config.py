@@ -35,9 +35,15 @@ def config(settings: Settings, found: Mapping[str, Given]) -> int:
 def _values(settings: Settings) -> dict[str, object]:
     """Give every setting as plain data, in the order of the model."""
     dumped = settings.model_dump(mode="json", exclude={*SECRETS, "max_rejects"})
-    shown = {**dumped, "max_rejects": settings.max_rejects.text}
+    texts = {name: _readable(value) for name, value in dumped.items() if isinstance(value, str)}
+    shown = {**dumped, **texts, "max_rejects": settings.max_rejects.text}
     secrets = {name: HIDDEN if getattr(settings, name) else None for name in SECRETS}
     return {name: (shown | secrets)[name] for name in Settings.model_fields}
+
+
+def _readable(text: str) -> str:
+    """Write a path, which need not be text, as everything else that is shown."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _where(name: str, found: Mapping[str, Given]) -> str:

@@ -69,7 +69,8 @@ def show(text: str) -> None:
 def show_failure(sentence: str, code: int) -> None:
     """Give those who asked for JSON theirs, also when the command fails: exactly one object."""
     if _Voice.as_json and not _Voice.shown:
-        show(orjson.dumps({"complete": False, "exit_code": code, "error": redacted(sentence)}).decode())
+        text = redacted(sentence).encode("utf-8", "backslashreplace").decode()  # a path need not be text
+        show(orjson.dumps({"complete": False, "exit_code": code, "error": text}).decode())
 
 
 def _write(stream: TextIO | None, text: str) -> bool:

@@ -26,7 +26,8 @@ class JsonLines:
 
     def __call__(self, sentence: str, level: str, facts: dict[str, object]) -> str:
         """Write a sentence of a level, with its facts."""
-        return str(getattr(self._logger, level)(sentence, **facts))
+        text = sentence.encode("utf-8", "backslashreplace").decode()  # a path need not be text
+        return str(getattr(self._logger, level)(text, **facts))
 
     def bind(self, **facts: object) -> None:
         """Put facts beside every sentence from now on."""

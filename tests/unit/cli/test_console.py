@@ -1,16 +1,19 @@
 import asyncio
 import io
+import json
 
 import pytest
 import typer
 from rich.console import Console
 
 from exporter import redaction
-from exporter.cli import screen
+from exporter.cli import config, console, screen
 from exporter.cli.exits import EXIT_CODES, exit_code
+from exporter.cli.logs import JsonLines
 from exporter.errors import AttemptError, ExporterError, Verdict
 from exporter.model import Reply
 from exporter.progress import Progress
+from exporter.settings import only
 
 
 def test_the_line_tells_accounts_rate_and_time_left() -> None:
@@ -105,3 +108,27 @@ def test_whatever_ends_a_command_is_told(
     assert words in said
     assert ("Traceback" in said) == (code == 1)
     assert "canary" not in said
+
+
+def test_a_line_of_json_says_what_was_said() -> None:
+    """Shares as they are; a path that is no text does not keep a sentence from being said."""
+    for sentence, said in (("36% done, 100%% sure, %s", "36% done, 100%% sure, %s"), ("in \udcff", "in \\udcff")):
+        assert json.loads(JsonLines()(sentence, "info", {}))["message"] == said
+
+
+def test_a_failure_that_names_no_text_is_told_to_those_who_asked_for_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """A path of other bytes stands in it as it can be written."""
+    console.speak(quiet=False, as_json=True)
+    try:
+        console.show_failure("in \udcff", 2)
+    finally:
+        console.speak(quiet=False, as_json=False)
+        console._Voice.shown = False  # noqa: SLF001 - a process shows one result
+    assert json.loads(capsys.readouterr().out)["error"] == "in \\udcff"
+
+
+def test_a_path_that_is_no_text_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """`exporter config --json` writes it as everything else that is shown."""
+    config.config(only(out="in \udcff", as_json=True), {})
+    console._Voice.shown = False  # noqa: SLF001 - a process shows one result
+    assert json.loads(capsys.readouterr().out)["out"]["value"] == "in \\udcff"
