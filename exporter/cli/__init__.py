@@ -10,7 +10,7 @@ import typer
 from exporter import __version__
 from exporter.cli import check, config, demo, plan, report, retry, run, simulate, status, verify
 from exporter.cli.exits import exit_code
-from exporter.cli.flags import SERVICE, ending, with_settings
+from exporter.cli.flags import SERVICE, ending, speak_early, with_settings
 from exporter.cli.guard import keep_secrets
 
 app = typer.Typer(
@@ -53,6 +53,7 @@ def _root(
 def main() -> None:
     """Run a command; always ends the process with one of the exit codes above."""
     keep_secrets()
+    speak_early(sys.argv[1:], os.environ)
     code = exit_code(app)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):

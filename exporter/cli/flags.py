@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ import typer
 
 from exporter.cli.console import as_text, speak
 from exporter.redaction import hide
-from exporter.settings import SECRETS, Settings, flag, given, made
+from exporter.settings import SECRETS, Settings, flag, given, made, variable
 
 METAVARS = {
     "in_flight": "NUMBER",
@@ -38,6 +38,8 @@ SERVICE = (
     "timeout_s",
 )
 """The settings that any command needs to speak to the service."""
+WITH_SETTINGS = frozenset({"run", "plan", "check", "config", "retry"})
+"""The commands that settings are for."""
 SHOWN = ("as_json", "quiet", "log_format")
 """The settings that say how a command shows itself."""
 METRICS = ("metrics_port", "metrics_host", "metrics_textfile")
@@ -73,7 +75,7 @@ def with_settings(
         settings = made(found)
         for secret in (settings.secret_key, settings.usersig):
             hide(secret.get_secret_value() if secret else None)
-        _speak(settings)
+        _speak(quiet=settings.quiet, as_json=settings.as_json, log_format=settings.log_format)
         hide(settings.key())
         return command(**values, settings=settings, **({"found": found} if "found" in takes else {}))
 
@@ -94,14 +96,28 @@ def with_settings(
     return wrapped
 
 
-def _speak(settings: Settings) -> None:
-    """Say everything from now on as the settings want it."""
+def speak_early(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Say also what is wrong with flags and settings as flags and environment ask, before they can be read for good."""
+    if not {*arguments[:1]} & WITH_SETTINGS:
+        return
+    before = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    given_json = environment.get(variable("as_json"), "").lower() in {"1", "true", "t", "yes", "y", "on"}
+    logs = environment.get(variable("log_format"), "")
+    for place, argument in enumerate(before):
+        name, equals, value = argument.partition("=")
+        if name == flag("log_format"):
+            logs = value if equals else "".join(before[place + 1 : place + 2])
+    _speak(quiet=False, as_json=given_json or flag("as_json") in before, log_format=logs)
+
+
+def _speak(*, quiet: bool, as_json: bool, log_format: str) -> None:
+    """Say everything from now on as it is wanted."""
     write: Any = as_text
-    if settings.log_format == "json":
+    if log_format == "json":
         from exporter.cli.logs import JsonLines
 
         write = JsonLines()
-    speak(quiet=settings.quiet, as_json=settings.as_json, write=write)
+    speak(quiet=quiet, as_json=as_json, write=write)
 
 
 def _flag(name: str) -> inspect.Parameter:

@@ -276,6 +276,23 @@ def test_metrics_that_cannot_be_had_are_refused_at_once(run_cli: Cli, double: Do
     assert double.stats()["requests"] == before
 
 
+@pytest.mark.parametrize("flags", [("--nope",), ("--rate", "abc"), ("--config", "nowhere.toml"), ("--out",)])
+@pytest.mark.parametrize("by_environment", [False, True])
+def test_mistakes_in_flags_are_json_where_that_was_asked_for(
+    run_cli: Cli, flags: tuple[str, ...], *, by_environment: bool
+) -> None:
+    """One object on standard output, and nothing but objects on standard error, also before the settings are read."""
+    wanted = () if by_environment else ("--json", "--log-format", "json")
+    ran = run_cli(
+        *("run", "ids.csv", *wanted, *flags),
+        env={"EXPORTER_JSON": "true", "EXPORTER_LOG_FORMAT": "json"} if by_environment else {},
+    )
+    assert ran.code == 2
+    told = json.loads(ran.out)
+    assert (told["complete"], told["exit_code"]) == (False, 2)
+    assert [json.loads(line)["message"] for line in ran.err.splitlines()] == [told["error"]]
+
+
 def test_metrics_replace_no_file_of_anybody_else(run_cli: Cli, double: Double, tmp_path: Path) -> None:
     """Not the input, no export, no device, nothing that a link leads to; a name that cannot be is told in one line."""
     ids = write_ids(tmp_path / "ids.csv", IDS[:300])
