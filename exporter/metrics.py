@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -28,6 +28,9 @@ _BEGINS = f"# HELP {PREFIX}".encode()
 LAST_SUCCESS = f"{PREFIX}last_success_timestamp_seconds"
 BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 100.0)
 """Bounds of the histogram of latencies: some of those that `progress` counts by."""
+
+ASK_S_MAX = 10.0
+"""Whoever connects and does not ask, or does not read, is let go after so many seconds."""
 
 Values = Mapping[str, float | None]
 """A value for each value of the label, or one under "" where there is no label; None for what is not known."""
@@ -159,11 +162,12 @@ class Metrics:
             registry.register(self._collector)
             registry.register(process)
             self._served = start_http_server(port, host, registry)
-        except OSError as error:
-            words = (error.strerror or str(error)).lower()
+        except (OSError, UnicodeError) as error:  # a name that is none is no text to the resolver
+            words = (getattr(error, "strerror", None) or str(error)).lower()
             raise SettingsError(
                 f"--metrics-port {port}: cannot listen at {host}: {words}. Choose another port, or 0 for any."
             ) from None
+        _guard(self._served[0])
         shown = f"[{host}]" if ":" in host else host
         return f"http://{shown}:{self._served[0].server_port}/metrics"
 
@@ -186,6 +190,13 @@ class Metrics:
             with contextlib.suppress(OSError):
                 draft.unlink()
             raise _unwritable(path, error) from None
+
+
+def _guard(server: "WSGIServer") -> None:
+    """Let whoever asks cost the run neither a thread for ever nor a word: the library would print a traceback."""
+    handler: Any = server.RequestHandlerClass
+    server.RequestHandlerClass = type("Handler", (handler,), {"timeout": ASK_S_MAX})
+    server.handle_error = lambda request, client_address: None  # type: ignore[method-assign] # noqa: ARG005 - its shape
 
 
 def refuse_foreign(path: Path) -> None:

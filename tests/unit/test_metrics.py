@@ -1,9 +1,13 @@
 """What Prometheus is given."""
 
 import re
+import socket
+import struct
 import threading
 import time
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,8 +15,8 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.errors import AttemptError, MachineError, Verdict
-from exporter.metrics import BUCKETS_S, PREFIX, ROWS, End, Metrics, RunCollector, last_success
+from exporter.errors import AttemptError, MachineError, SettingsError, Verdict
+from exporter.metrics import ASK_S_MAX, BUCKETS_S, PREFIX, ROWS, End, Metrics, RunCollector, last_success
 from exporter.model import Reason, Rejection, Reply
 from exporter.progress import LATENCY_BOUNDS_S, Progress
 
@@ -169,3 +173,31 @@ def test_a_file_gives_back_when_a_run_was_last_complete(tmp_path: Path) -> None:
     path.write_bytes(b"\xff{{{")
     assert last_success(path) is None
     assert last_success(tmp_path / "nothing") is None
+
+
+def test_whoever_goes_away_while_it_asks_costs_no_word(capfd: pytest.CaptureFixture[str]) -> None:
+    """A scraper that gives up resets the connection; one that says nothing is let go."""
+    metrics = Metrics(RunCollector(Progress(time.monotonic), 1, "1"))
+    port = int(metrics.serve("127.0.0.1", 0).split(":")[2].partition("/")[0])
+    try:
+        assert metrics._served is not None  # noqa: SLF001 - it listens
+        handler: Any = metrics._served[0].RequestHandlerClass  # noqa: SLF001 - of the library
+        assert handler.timeout == ASK_S_MAX
+        for _ in range(5):
+            asking = socket.create_connection(("127.0.0.1", port))
+            asking.send(b"GE")
+            time.sleep(0.05)
+            asking.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            asking.close()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            assert answer.status == 200
+        time.sleep(0.1)
+    finally:
+        metrics.close()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_host_that_is_no_name_is_a_mistake_in_the_settings() -> None:
+    """One label of a name has 63 characters at most: the resolver does not even ask for more."""
+    with pytest.raises(SettingsError, match=r"cannot listen at a{70}"):
+        Metrics(RunCollector(Progress(time.monotonic), 1, "1")).serve("a" * 70, 0)
