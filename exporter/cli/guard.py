@@ -17,7 +17,7 @@ import warnings
 from types import TracebackType
 from typing import Any, TextIO
 
-from exporter.cli.console import say
+from exporter.cli.console import BUG, ERROR, WARNING, say
 from exporter.redaction import hide, redacted
 from exporter.settings import SECRETS, variable
 
@@ -39,6 +39,7 @@ def keep_secrets() -> None:
     sys.unraisablehook = _unraisable
     warnings.showwarning = _warned
     logging.setLogRecordFactory(RedactedRecord)
+    logging.lastResort = Said(logging.WARNING)
 
 
 def _dump_nothing() -> None:
@@ -64,6 +65,14 @@ class RedactedRecord(logging.LogRecord):
             self.stack_info = redacted(self.stack_info)
 
 
+class Said(logging.Handler):
+    """Says what a library logs where nobody set up logging, as everything else is said: also as JSON."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it: what is less than an error is a warning."""
+        say(self.format(record), ERROR if record.levelno >= logging.ERROR else WARNING)
+
+
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
@@ -76,17 +85,17 @@ def _traceback(info: _ExcInfo) -> str:
 
 
 def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    say(_traceback((kind, error, trace)).rstrip())
+    say(_traceback((kind, error, trace)).rstrip(), BUG)
 
 
 def _uncaught_in_thread(failed: threading.ExceptHookArgs) -> None:
     name = failed.thread.name if failed.thread else "unknown"
-    say(f"Exception in thread {name}:\n{_traceback(failed[:3])}".rstrip())
+    say(f"Exception in thread {name}:\n{_traceback(failed[:3])}".rstrip(), BUG)
 
 
 def _unraisable(failed: "sys.UnraisableHookArgs") -> None:
     what = f"{failed.err_msg or 'Exception ignored in'}: {failed.object!r}\n"
-    say(f"{what}{_traceback((failed.exc_type, failed.exc_value, failed.exc_traceback))}".rstrip())
+    say(f"{what}{_traceback((failed.exc_type, failed.exc_value, failed.exc_traceback))}".rstrip(), BUG)
 
 
 def _warned(  # noqa: PLR0913, PLR0917 - the shape that the library calls
@@ -97,4 +106,4 @@ def _warned(  # noqa: PLR0913, PLR0917 - the shape that the library calls
     file: TextIO | None = None,  # noqa: ARG001 - a warning is for the person who runs the command
     line: str | None = None,
 ) -> None:
-    say(warnings.formatwarning(message, category, filename, lineno, line).rstrip())
+    say(warnings.formatwarning(message, category, filename, lineno, line).rstrip(), WARNING)

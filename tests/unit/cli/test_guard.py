@@ -1,5 +1,6 @@
 """Every way on which a process writes by itself, in processes of their own: the guard is for a whole process."""
 
+import json
 import logging
 import os
 import signal
@@ -93,6 +94,18 @@ def test_no_way_out_shows_the_key(way: str) -> None:
     written = (done.stdout + done.stderr).decode()
     assert "***" in written
     assert not any(spelling in written for spelling in redaction.spellings(SECRET))
+
+
+@pytest.mark.parametrize(
+    "way", ["uncaught", "thread", "unraisable", "warning", "log without a handler", "task nobody awaits"]
+)
+def test_what_python_writes_by_itself_is_said_as_all_else(way: str) -> None:
+    """Also to those who want to hear nothing but warnings and errors, and as lines of JSON for those who want these."""
+    wanted = "from exporter.cli.console import speak\nfrom exporter.cli.logs import JsonLines\n"
+    done = child(START + wanted + "speak(quiet=True, as_json=False, write=JsonLines())\n" + WAYS[way])
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert lines
+    assert {line["level"] for line in lines} <= {"warning", "error", "critical"}
 
 
 def test_a_process_keeps_memory_files_and_tls_keys_to_itself() -> None:
