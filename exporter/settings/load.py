@@ -97,10 +97,16 @@ def _layers(
         {
             name: Given(value, variable(name))
             for name in Settings.model_fields
-            if (value := os.environ.get(variable(name)))  # an empty one is none
+            # An empty one is none.
+            if (value := os.environ.get(variable(name))) and not _is_of_service(name, value)
         },
         {name: Given(value, flag(name)) for name, value in flags.items() if value is not None},
     )
+
+
+def _is_of_service(name: str, value: str) -> bool:
+    """Tell whether a pod got this of a Service called `exporter-metrics`: it has the address where the port would be."""
+    return name == "metrics_port" and re.fullmatch(r"(tcp|udp|sctp)://\S+", value) is not None
 
 
 def only(**values: object) -> Settings:

@@ -130,6 +130,16 @@ def test_a_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
         load()
 
 
+def test_a_service_of_the_metrics_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every pod gets the address of a Service called exporter-metrics under the name of a setting."""
+    for name in ("PORT", "SERVICE_HOST", "SERVICE_PORT", "PORT_9464_TCP", "PORT_9464_TCP_PORT"):
+        monkeypatch.setenv(f"EXPORTER_METRICS_{name}", "tcp://10.0.0.1:9464" if name == "PORT" else "9464")
+    assert load().metrics_port is None
+    monkeypatch.setenv("EXPORTER_METRICS_PORT", "tcp")
+    with pytest.raises(SettingsError, match="EXPORTER_METRICS_PORT"):
+        load()
+
+
 def test_all_mistakes_are_named_at_once() -> None:
     """Nobody has to run the command once for each."""
     with pytest.raises(SettingsError, match=r"--rate.*--sdkappid|--sdkappid.*--rate"):
