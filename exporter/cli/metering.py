@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from exporter import __version__
 from exporter.cli.console import WARNING, say
 from exporter.cli.exits import COMPLETE, code_of
-from exporter.errors import MachineError
+from exporter.errors import MachineError, SettingsError
 
 if TYPE_CHECKING:
     from exporter.app import Job, Outcome
@@ -45,7 +45,12 @@ class Meter:
             if path.suffix != ".prom":
                 say(f"--metrics-textfile {path}: the node exporter reads files called *.prom alone.", WARNING)
         if settings.metrics_port is not None:
-            say(f"Metrics at {self._metrics.serve(settings.metrics_host, settings.metrics_port)}")
+            try:
+                address = self._metrics.serve(settings.metrics_host, settings.metrics_port)
+            except SettingsError as error:
+                self.end(code_of(error), None)
+                raise
+            say(f"Metrics at {address}")
 
     @contextlib.asynccontextmanager
     async def renewed(self) -> AsyncIterator[None]:

@@ -229,6 +229,15 @@ def test_too_many_rejects_are_no_success(run_cli: Cli, double: Double, tmp_path:
     assert "exporter_last_success_timestamp_seconds{}" not in found
 
 
+def test_a_text_file_tells_also_that_the_port_was_taken(run_cli: Cli, double: Double, tmp_path: Path) -> None:
+    """A job that fails for it every night shall not look as if it ran."""
+    ids = write_ids(tmp_path / "ids.csv", IDS[:300])
+    taken = double.address.rpartition(":")[2]
+    flags = ("--metrics-textfile", "exporter.prom", "--metrics-port", taken)
+    assert run_cli("run", str(ids), "--out", "export", *double.flags, *flags).code == 2
+    assert _samples(tmp_path / "exporter.prom")["exporter_last_run_exit_code{}"] == 2
+
+
 def test_an_export_found_complete_is_no_newer_success(run_cli: Cli, double: Double, tmp_path: Path) -> None:
     """The time is that of the export: a job that finds last week's every night shall not look healthy."""
     ids = write_ids(tmp_path / "ids.csv", IDS[:300])
