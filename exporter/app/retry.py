@@ -199,7 +199,8 @@ class Retry(Run):
         return replace(
             super()._manifest(columns, shards),
             inputs=was.inputs,
-            settings=was.settings,
+            # What the page may show is as the retry was told.
+            settings={**was.settings, "redact_ids": self._job.settings.redact_ids},
             fingerprint=was.fingerprint,
             fingerprint_of=was.fingerprint_of,
             started_at=was.started_at,

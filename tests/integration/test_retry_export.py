@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import io
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,19 @@ def test_how_low_the_rate_was_is_still_told(exporting: Exporting) -> None:
     exporting.double.control(poison=[])
     assert retried(exporting, made.out, rate=80)
     assert read_export(made.out).manifest["rate_min"] == 50
+
+
+def test_a_retry_forgets_neither_the_lowest_rate_nor_that_ids_are_hidden(exporting: Exporting) -> None:
+    """A rate that was cut before stays in the manifest; a page made again shows no more than the retry was told to."""
+    exporting.double.control(poison=[IDS[7]])
+    made = exporting.run(IDS[:20])
+    told = {**made.manifest, "slow_downs": 2, "rate_min": 13.5}
+    (made.out / "manifest.json").write_text(json.dumps(told))
+    exporting.double.control(poison=[])
+    assert retried(exporting, made.out, redact_ids=True)
+    again = read_export(made.out).manifest
+    assert (again["slow_downs"], again["rate_min"]) == (2, 13.5)
+    assert again["settings"] == {**made.manifest["settings"], "redact_ids": True}
 
 
 def test_other_input_is_refused(exporting: Exporting) -> None:
