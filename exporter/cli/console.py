@@ -36,7 +36,7 @@ class _Voice:
 
 def speak(*, quiet: bool, as_json: bool, write: Writer = as_text) -> None:
     """Decide how everything is said from now on; `as_json` has one JSON object on standard output, whatever happens."""
-    _Voice.quiet, _Voice.as_json, _Voice.write = quiet, as_json, staticmethod(write)
+    _Voice.quiet, _Voice.as_json, _Voice.write, _Voice.shown = quiet, as_json, staticmethod(write), False
 
 
 def bind(**facts: object) -> None:

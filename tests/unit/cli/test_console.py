@@ -123,12 +123,10 @@ def test_a_failure_that_names_no_text_is_told_to_those_who_asked_for_json(capsys
         console.show_failure("in \udcff", 2)
     finally:
         console.speak(quiet=False, as_json=False)
-        console._Voice.shown = False  # noqa: SLF001 - a process shows one result
     assert json.loads(capsys.readouterr().out)["error"] == "in \\udcff"
 
 
 def test_a_path_that_is_no_text_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     """`exporter config --json` writes it as everything else that is shown."""
     config.config(only(out="in \udcff", as_json=True), {})
-    console._Voice.shown = False  # noqa: SLF001 - a process shows one result
     assert json.loads(capsys.readouterr().out)["out"]["value"] == "in \\udcff"
