@@ -4,7 +4,8 @@ from exporter.app.check import check_service
 from exporter.app.export import export
 from exporter.app.job import Job, Outcome
 from exporter.app.judging import excess
-from exporter.app.plan import Asked, BadExample, Plan, ask, plan
+from exporter.app.plan import ask, plan
+from exporter.app.planned import Asked, BadExample, Plan
 from exporter.app.report import report
 from exporter.app.retry import WORTH_IT, retry
 from exporter.app.service import make_client, missing
