@@ -223,12 +223,13 @@ def _unwritable(path: Path, error: OSError) -> MachineError:
     return MachineError(f"--metrics-textfile {path}: cannot be written: {words}. Name another file.")
 
 
-def last_success(path: Path) -> float | None:
-    """Read when a run was last complete from the file that an earlier one wrote; None where it does not tell."""
+def last_success(path: Path, sdkappid: int | None) -> float | None:
+    """Read when a run of this app was last complete from the file that an earlier one wrote; None where it does not tell."""
     try:
         text = path.read_text(encoding="utf-8")
         families = list(text_string_to_metric_families(text))
     except (OSError, ValueError):
         return None
     samples = (sample for family in families for sample in family.samples if sample.name == LAST_SUCCESS)
-    return next((float(sample.value) for sample in samples), None)
+    ours = (sample.value for sample in samples if sample.labels.get("sdkappid") == str(sdkappid or ""))
+    return next(map(float, ours), None)

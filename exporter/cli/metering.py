@@ -40,7 +40,7 @@ class Meter:
         self._collector = RunCollector(self._job.progress, settings.sdkappid, __version__)
         self._metrics = Metrics(self._collector)
         if path := settings.metrics_textfile:
-            self._collector.last_success_s = last_success(path)
+            self._collector.last_success_s = last_success(path, settings.sdkappid)
             self._metrics.write(path)
             if path.suffix != ".prom":
                 say(f"--metrics-textfile {path}: the node exporter reads files called *.prom alone.", WARNING)

@@ -158,21 +158,22 @@ def test_metrics_can_be_collected_while_they_grow() -> None:
 
 
 def test_a_file_gives_back_when_a_run_was_last_complete(tmp_path: Path) -> None:
-    """Of any app; a file that is not there, or is something else, tells nothing."""
+    """Of its app; a file that is not there, or is something else, tells nothing."""
     path = tmp_path / "exporter.prom"
     collector = RunCollector(Progress(time.monotonic), 5, "1")
     metrics = Metrics(collector)
     metrics.write(path)
-    assert last_success(path) is None
+    assert last_success(path, 5) is None
     collector.last_success_s, collector.end = 1_790_000_000.25, End(3, 1_790_000_001, 60, 10, {"missing": 2})
     metrics.write(path)
-    assert last_success(path) == 1_790_000_000.25
+    assert last_success(path, 5) == 1_790_000_000.25
+    assert last_success(path, 6) is None
     samples = {s.name: s.value for f in text_string_to_metric_families(path.read_text()) for s in f.samples}
     assert samples["exporter_last_run_exit_code"] == 3
     assert samples["exporter_rejects"] == 2
     path.write_bytes(b"\xff{{{")
-    assert last_success(path) is None
-    assert last_success(tmp_path / "nothing") is None
+    assert last_success(path, 5) is None
+    assert last_success(tmp_path / "nothing", 5) is None
 
 
 def test_whoever_goes_away_while_it_asks_costs_no_word(capfd: pytest.CaptureFixture[str]) -> None:
