@@ -93,8 +93,18 @@ class Progress:
         """Return what an interrupted run would go on counting from, as plain data."""
         with self._counting:
             counts = {name: getattr(self, name) for name in COUNTERS}
-            times = {"seconds": self.elapsed_s, "paused_s": self.paused_s}
-            return {**counts, **times, "pace_min": self.pace_min, "series": self.series.rows()}
+            lasted_s = self.paused_s - self._paused_s
+            times = {"seconds": self.elapsed_s, "paused_s": self._paused_s + lasted_s}
+            return {**counts, **times, "pace_min": self.pace_min, "series": self._points(lasted_s)}
+
+    def _points(self, lasted_s: float) -> list[dict[str, object]]:
+        """Return the series, and in it the outage that lasts: whoever goes on from here never hears of its end."""
+        if not lasted_s:
+            return self.series.rows()
+        series = Series()
+        series.restore(self.series.rows())
+        series.pause(self.elapsed_s - lasted_s, self.elapsed_s)
+        return series.rows()
 
     def restore(self, state: Mapping[str, Any], reasons: Mapping[str, int], found: int, shards: int = 0) -> None:
         """Go on counting from the `state` of an earlier start, whose shards settled so many accounts."""

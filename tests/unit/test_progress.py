@@ -270,6 +270,31 @@ def test_pauses_stand_in_the_series_where_they_were(pauses: list[tuple[float, fl
     assert all(point.paused_s <= point.width_s + 1e-6 for point in points)
 
 
+@given(st.floats(0.01, 700), st.floats(0.01, 700), st.floats(0.01, 700))
+def test_an_outage_that_a_kill_cuts_off_stands_in_the_series(work_s: float, lasted_s: float, later_s: float) -> None:
+    """A state kept while the service is out of reach holds its seconds in both places, and changes nothing here."""
+    clock = Clock()
+    before = Progress(clock)
+    before.started()
+    clock.now += work_s
+    before.paused("out of reach")
+    clock.now += lasted_s
+    rows = before.series.rows()
+    state = json.loads(json.dumps(before.state()))
+    assert before.series.rows() == rows
+    after = Progress(clock)
+    after.restore(state, {}, 0)
+    clock.now += later_s
+    for progress in (before, after):
+        progress.started()
+        if progress.paused_why:
+            progress.resumed()
+        assert progress.series.total().paused_s == pytest.approx(progress.paused_s)
+    assert after.paused_s == pytest.approx(lasted_s)
+    assert before.paused_s == pytest.approx(lasted_s + later_s)
+    assert after.series.total().requests == after.requests == 2
+
+
 @given(st.lists(st.floats(1e-5, 400), min_size=1, max_size=300), st.floats(0.01, 1))
 def test_percentiles_are_right_to_a_quarter(latencies: list[float], share: float) -> None:
     """The estimate lies in the same step of a quarter as the latency that so many answers did not exceed."""
