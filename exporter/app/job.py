@@ -41,10 +41,12 @@ class Outcome:
 
 def inputs_of(source: Source) -> list[dict[str, str]]:
     """Name the input's files as the user did, and by a path that is found from anywhere; `-` is standard input."""
-    return [
-        {"name": file.name, "path": os.path.abspath(file.path) if file.path else file.name}  # noqa: PTH100 - links stay
-        for file in source.files
-    ]
+    return [{"name": file.name, "path": _absolute(file.path) if file.path else file.name} for file in source.files]
+
+
+def _absolute(path: Path) -> str:
+    # No path need be text, and a manifest has to be: what is not becomes U+FFFD.
+    return os.fsencode(os.path.abspath(path)).decode("utf-8", "replace")  # noqa: PTH100 - links stay
 
 
 def reading_of(settings: Settings) -> Reading:

@@ -230,6 +230,11 @@ def held(out: Path) -> Iterator[Folder]:
     Raises OutputError for a folder that others may write to, and MachineError when it cannot be made or written, or
     when another run holds it.
     """
+    try:
+        str(out).encode()
+    except UnicodeEncodeError:  # pyarrow opens no such path: better told before an hour of asking than after
+        shown = os.fsencode(out).decode("utf-8", "replace")
+        raise OutputError(f"{shown}: its name cannot be read as UTF-8 here. Choose another --out.") from None
     files.make_folder(out)
     ownership.refuse_hostile(out, out / LOCK, user=os.geteuid())
     with only_writer(out / LOCK) as lock:

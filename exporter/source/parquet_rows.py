@@ -7,7 +7,8 @@ asked for: where the footer is damaged or encrypted, pyarrow 26 ends the whole p
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -169,10 +170,13 @@ def _binary(text_type: pa.DataType) -> pa.DataType:
 
 @contextmanager
 def _opened(file: InputFile) -> Iterator[pq.ParquetFile]:
-    with _refused(file.name, "its footer"):
-        parquet = pq.ParquetFile(str(file.path), buffer_size=BUFFER_BYTES, page_checksum_verification=True)
-    with parquet:
-        yield parquet
+    with ExitStack() as opened:
+        with _refused(file.name, "its footer"):
+            # Opened here: pyarrow takes no path that is not UTF-8.
+            stream = opened.enter_context(Path(str(file.path)).open("rb"))
+            parquet = pq.ParquetFile(stream, buffer_size=BUFFER_BYTES, page_checksum_verification=True)
+        with parquet:
+            yield parquet
 
 
 @contextmanager

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import Double, Ran, environment, exporter, read_export, write_ids
@@ -264,3 +266,29 @@ def test_a_signal_stops_the_run(double: Double, ids: Path, number: int, code: in
     assert process.returncode == code
     assert "Traceback" not in err
     assert not (ids.parent / "export/_SUCCESS").exists()
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_an_input_whose_path_is_no_text_is_exported(run_cli: Cli, double: Double, ids: Path, kind: str) -> None:
+    """Its bytes that are no UTF-8 are told as U+FFFD; nothing fails over them, least of all once all are asked."""
+    odd = ids.parent / os.fsdecode(b"caf\xe9")
+    odd.mkdir()
+    if kind == "csv":
+        path = ids.rename(odd / "ids.csv")
+    else:
+        path = odd / "ids.parquet"
+        with path.open("wb") as file:
+            pq.write_table(pa.table({"account_id": ["user_00001", "user_00002"]}), file)
+    ran = run_cli("run", str(path), "--out", "export", *double.flags)
+    assert ran.code == 0, ran.err
+    (entry,) = read_export(ids.parent / "export").manifest["inputs"]
+    assert entry["path"] == f"{ids.parent}/caf\ufffd/ids.{kind}"
+
+
+def test_an_output_whose_path_is_no_text_is_refused_at_once(run_cli: Cli, double: Double, ids: Path) -> None:
+    """In one line, before anything is asked."""
+    requests = double.stats()["requests"]
+    ran = run_cli("run", str(ids), "--out", os.fsdecode(b"out\xff"), *double.flags)
+    assert (ran.code, ran.err.count("\n")) == (2, 1), ran.err
+    assert "out\ufffd: its name cannot be read as UTF-8" in ran.err
+    assert double.stats()["requests"] == requests
