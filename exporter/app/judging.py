@@ -1,5 +1,6 @@
 """Whether so many failures are allowed: the one decision behind exit code 3 and TooManyRejects."""
 
+from exporter.figures import count
 from exporter.settings import Settings
 
 REJECTS = "see rejects/ for each of them and why"
@@ -10,4 +11,4 @@ def excess(failures: int, rows: int, settings: Settings, *, where: str = REJECTS
     allowed = settings.max_rejects.of(rows)
     if failures <= allowed:
         return None
-    return f"Complete, but {failures:,} accounts failed and --max-rejects allows {allowed:,.0f}: {where}."
+    return f"Complete, but {count(failures, 'account')} failed and --max-rejects allows {allowed:,.0f}: {where}."

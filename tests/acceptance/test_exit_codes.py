@@ -150,6 +150,13 @@ def test_failed_accounts_end_with_3_unless_allowed(run_cli: Cli, double: Double,
     assert run_cli(*command, "--overwrite", "--max-rejects", "0.1%").code == 3
 
 
+def test_one_failed_account_is_told_as_one(run_cli: Cli, double: Double, ids: Path) -> None:
+    """Not as "1 accounts"."""
+    ids.write_text(f"account_id\n{'x' * 40}\n")
+    ran = run_cli("run", str(ids), "--out", "export", *double.flags)
+    assert (ran.code, "but 1 account failed" in ran.err) == (3, True), ran.err
+
+
 def test_a_wrong_key_costs_one_call_and_ends_with_4(run_cli: Cli, double: Double, ids: Path) -> None:
     """The service's code, its meaning and what to do; one request, not one for each batch."""
     requests = double.stats()["requests"]
