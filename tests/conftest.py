@@ -8,6 +8,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -123,6 +124,14 @@ def double(_session_double: Double) -> Double:
     """Give one double for many tests, without a quota and without faults until the test asks for them."""
     _session_double.control(**CALM)
     return _session_double
+
+
+def tool(name: str) -> str:
+    """Find a program of the machine; without it there is nothing to test."""
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
 
 
 @dataclass

@@ -5,7 +5,6 @@ import json
 import os
 import pty
 import re
-import shutil
 import struct
 import subprocess
 import termios
@@ -17,7 +16,7 @@ from pathlib import Path
 import pyte
 import pytest
 
-from tests.conftest import Double, Ran, environment, exporter, read_export, write_ids
+from tests.conftest import Double, Ran, environment, exporter, read_export, tool, write_ids
 
 Cli = Callable[..., Ran]
 IDS = [f"user_{number:05d}" for number in range(12_000)]
@@ -257,9 +256,7 @@ def test_an_export_found_complete_is_no_newer_success(run_cli: Cli, double: Doub
 
 def test_promtool_finds_nothing_to_say(run_cli: Cli, double: Double, tmp_path: Path) -> None:
     """Names, units and help are as Prometheus wants them."""
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("needs promtool, of Prometheus")
+    promtool = tool("promtool")
     ids = write_ids(tmp_path / "ids.csv", IDS[:300])
     run_cli("run", str(ids), "--out", "export", *double.flags, "--metrics-textfile", "exporter.prom")
     checked = subprocess.run(

@@ -19,14 +19,6 @@ DOCKER = ROOT / "docker"
 EXAMPLES = ROOT / "docs/examples"
 
 
-def tool(name: str) -> str:
-    """Find a program of the machine; without it there is nothing to test."""
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
-
-
 def clean(*command: str | Path) -> str:
     """Run a checker that has to find nothing wrong; give what it says."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from exporter.simulator.config import Config
-from tests.conftest import ROOT, read_export
-from tests.deploy.conftest import DOCKER, Place, clean, loaded, tool
+from tests.conftest import ROOT, read_export, tool
+from tests.deploy.conftest import DOCKER, Place, clean, loaded
 
 DOCKERFILE = (DOCKER / "Dockerfile").read_text()
 COMPOSE = loaded(DOCKER / "compose.yaml")

@@ -4,8 +4,8 @@ import re
 import shlex
 import signal
 
-from tests.conftest import Double, read_export
-from tests.deploy.conftest import EXAMPLES, Place, clean, tool
+from tests.conftest import Double, read_export, tool
+from tests.deploy.conftest import EXAMPLES, Place, clean
 from tests.deploy.nightly import DRAINED_S, LASTING, exports, nights, numbers, refuse_lacking, settings
 
 UNITS = EXAMPLES / "systemd"
