@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest, start_http_server
@@ -181,14 +182,18 @@ class Metrics:
 
     def write(self, path: Path) -> None:
         """Write them to a file that others may read: they tell of no account. Raises MachineError."""
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        draft = None
         try:
-            draft.write_bytes(generate_latest(self._registry))
+            # A name of its own: in containers that share a folder every process has the same number.
+            with NamedTemporaryFile(dir=path.parent, prefix=".exporter-", delete=False) as file:
+                draft = Path(file.name)
+                file.write(generate_latest(self._registry))
             draft.chmod(0o644)
             draft.replace(path)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                draft.unlink()
+            if draft:
+                with contextlib.suppress(OSError):
+                    draft.unlink()
             raise _unwritable(path, error) from None
 
 

@@ -307,13 +307,22 @@ def test_metrics_replace_no_file_of_anybody_else(run_cli: Cli, double: Double, t
     (tmp_path / "link.prom").symlink_to(ids)
     os.mkfifo(tmp_path / "fifo.prom")
     kept = {name: (tmp_path / name).read_bytes() for name in ("ids.csv", "export/manifest.json")}
-    cases = {**dict.fromkeys((*kept, "link.prom", "fifo.prom", ".", "/"), 2), "x" * 250: 5, "ids.csv/x.prom": 5}
+    cases = {**dict.fromkeys((*kept, "link.prom", "fifo.prom", ".", "/"), 2), "x" * 256: 5, "ids.csv/x.prom": 5}
     for name, code in cases.items():
         ran = run_cli(*command, "--metrics-textfile", name)
         assert (ran.code, len(ran.err.splitlines())) == (code, 1), ran.err
         assert "--metrics-textfile" in ran.err
     assert {name: (tmp_path / name).read_bytes() for name in kept} == kept
     assert (tmp_path / "link.prom").is_symlink()
+
+
+def test_metrics_take_any_name_that_a_file_may_have(run_cli: Cli, double: Double, tmp_path: Path) -> None:
+    """Also the longest, whatever the number of the process is; and nothing but that file is left behind."""
+    ids = write_ids(tmp_path / "ids.csv", IDS[:300])
+    (tmp_path / "metrics").mkdir()
+    name = f"metrics/{'x' * 250}.prom"
+    assert run_cli("run", str(ids), "--out", "export", *double.flags, "--metrics-textfile", name).code == 0
+    assert [str(path.relative_to(tmp_path)) for path in (tmp_path / "metrics").iterdir()] == [name]
 
 
 def test_config_shows_what_is_in_force_and_whence(run_cli: Cli, tmp_path: Path) -> None:
