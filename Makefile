@@ -16,7 +16,7 @@ test: .venv/dev            ## every test, side by side
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 durability: .venv/dev      ## kills, power cuts, full and failing disks at length, as root; prints its figures
-	$(BIN)/python -m pytest tests/durability -m durability
+	$(BIN)/python -m pytest -m durability
 
 check: .venv/dev           ## format, lint, types, floors, pages made of the code
 	$(BIN)/ruff format --check .

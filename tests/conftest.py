@@ -15,7 +15,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ from exporter.app import Job, export
 from exporter.output.manifest import Manifest
 from exporter.progress import Progress
 from exporter.settings import load
+from exporter.simulator.config import Config
+from exporter.simulator.server import FIXED
 from exporter.verify import verify
 
 # How long an example takes says nothing on a machine that others use too.
@@ -37,12 +39,18 @@ hypothesis_settings.load_profile("patient")
 CANARY = f"canary-{secrets.token_hex(16)}"
 APP = {"sdkappid": 1400000000, "identifier": "administrator"}
 ROOT = Path(__file__).parents[1]
+WITHOUT = ROOT / "tests" / "without"
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Half of the time the tests wait: for a process, or for a second of the quota."""
+    return 2 * len(os.sched_getaffinity(0))
 
 
 def environment(**more: str) -> dict[str, str]:
     # How wide a terminal is its own to say.
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("EXPORTER_", "COLUMNS", "LINES"))}
-    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", "EXPORTER_SECRET_KEY": CANARY, **more}
+    return {**kept, "PYTHONPATH": f"{ROOT}:{WITHOUT}", "PYTHONWARNINGS": "error", "EXPORTER_SECRET_KEY": CANARY, **more}
 
 
 def exporter(*arguments: str) -> list[str]:
@@ -105,18 +113,9 @@ def _session_double() -> Iterator[Double]:
     double.process.communicate()
 
 
-CALM = {
-    "faults": {},
-    "poison": [],
-    "outages": [],
-    "unknown_share": 0.01,
-    "unknown_as": "error_list",
-    "latency_ms": [0.0, 0.0],
-    "rate": 0,
-    "seed": 1,
-    "batch_max": 100,
-    "expire_at_request": 0,
-}
+_KEPT = {*FIXED, "secret_key"}
+CALM = {name: value for name, value in asdict(Config(rate=0)).items() if name not in _KEPT}
+"""All that a test may have changed."""
 
 
 @pytest.fixture

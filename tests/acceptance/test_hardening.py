@@ -28,7 +28,19 @@ from exporter.app import Job, export
 from exporter.progress import Progress
 from exporter.settings import load
 from tests.acceptance.conftest import measured
-from tests.conftest import APP, CANARY, ROOT, Double, Exporting, Ran, assert_no_secret, environment, exporter, write_ids
+from tests.conftest import (
+    APP,
+    CANARY,
+    ROOT,
+    WITHOUT,
+    Double,
+    Exporting,
+    Ran,
+    assert_no_secret,
+    environment,
+    exporter,
+    write_ids,
+)
 
 Cli = Callable[..., Ran]
 Send = Callable[[bytes], object]
@@ -212,7 +224,7 @@ def test_a_library_that_logs_every_address_shows_no_usersig(double: Double, tmp_
     (tmp_path / "loud").mkdir()
     (tmp_path / "loud/sitecustomize.py").write_text(LOUD)
     ids = write_ids(tmp_path / "ids.csv", [f"user_{number:05d}" for number in range(300)])
-    env = {"PYTHONPATH": f"{tmp_path / 'loud'}:{ROOT}", "PYTHONASYNCIODEBUG": "1"}
+    env = {"PYTHONPATH": f"{tmp_path / 'loud'}:{ROOT}:{WITHOUT}", "PYTHONASYNCIODEBUG": "1"}
     command = exporter("run", str(ids), "--out", str(tmp_path / "out"), *double.flags, "--rate", "100000")
     done = subprocess.run(command, capture_output=True, env=environment(**env), cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr

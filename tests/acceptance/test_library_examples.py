@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Double, assert_no_secret, environment
+from tests.conftest import ROOT, Double, assert_no_secret, environment
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/python.md"
 BLOCKS = re.findall(
@@ -70,7 +70,7 @@ def test_every_example_runs_and_prints_what_it_says(double: Double, tmp_path: Pa
     env = environment(
         EXPORTER_BASE_URL=double.address, EXPORTER_SDKAPPID="1400000000", EXPORTER_IDENTIFIER="administrator"
     )
-    env["PYTHONPATH"] += f":{stand_ins}"
+    env["PYTHONPATH"] = f"{ROOT}:{stand_ins}"
     for title, code, expected in BLOCKS:
         command = [sys.executable, "-c", code]
         done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=page, timeout=60, check=False)

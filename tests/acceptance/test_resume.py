@@ -3,6 +3,7 @@
 import asyncio
 import bz2
 import gzip
+import itertools
 import json
 import os
 import shutil
@@ -132,8 +133,17 @@ def test_killed_at_a_fail_point_it_goes_on(command: Command, name: str, monkeypa
         shutil.rmtree(command.out)
 
 
-@pytest.mark.parametrize("first", ["run-begun", "shard-recorded:3", "assembled"])
-@pytest.mark.parametrize("second", ["run-resumed", "file-named:1", "file-written:1", "journal-appended:1"])
+PAIRS = itertools.product(
+    ["run-begun", "shard-recorded:3", "assembled"],
+    ["run-resumed", "file-named:1", "file-written:1", "journal-appended:1"],
+)
+AT_ONCE = {("shard-recorded:3", "run-resumed"), ("run-begun", "file-written:1"), ("assembled", "journal-appended:1")}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [pytest.param(*pair, marks=() if pair in AT_ONCE else pytest.mark.durability) for pair in PAIRS],
+)
 def test_killed_while_it_goes_on_it_goes_on(command: Command, given: Input, first: str, second: str) -> None:
     """A kill while a killed run is taken up again costs nothing that was kept."""
     command.killed(first)
@@ -617,7 +627,7 @@ KINDS = [of_csv, of_gzip, of_bzip2, of_zstd, of_quoted, of_several_files, of_par
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shard_rows", [37, 250])
+@pytest.mark.parametrize("shard_rows", [37, pytest.param(250, marks=pytest.mark.durability)])
 def test_every_kind_of_input_goes_on(
     exporting: Exporting, tmp_path: Path, given: Input, kind: Callable[[Path, Input], list[str]], shard_rows: int
 ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from tests.conftest import environment
+from tests.conftest import WITHOUT, environment
 from tests.durability import oracle, strace
 from tests.durability.figures import Figures, Tried
 from tests.durability.rig import Rig, Work, killed
@@ -139,7 +139,7 @@ def _ended_at(rig: Rig, work: Work, out: Path, name: str) -> int:
 
 
 def _names(rig: Rig) -> list[str]:
-    command, env = [sys.executable, "-c", NAMES], environment(PYTHONPATH=str(rig.package))
+    command, env = [sys.executable, "-c", NAMES], environment(PYTHONPATH=f"{rig.package}:{WITHOUT}")
     done = subprocess.run(command, capture_output=True, text=True, cwd=rig.folder, env=env, check=False)
     assert done.returncode == 0, f"there are no named fail points: {done.stderr.strip().splitlines()[-1]}"
     return done.stdout.split()

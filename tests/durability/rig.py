@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.conftest import ROOT, Double, Ran, assert_no_secret, environment, exporter, write_ids
+from tests.conftest import ROOT, WITHOUT, Double, Ran, assert_no_secret, environment, exporter, write_ids
 from tests.durability import oracle
 from tests.durability.oracle import Whole
 
@@ -104,7 +104,7 @@ class Rig:
                 stdin=rows_of_input,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=environment(PYTHONPATH=str(self.package), **env),
+                env=environment(PYTHONPATH=f"{self.package}:{WITHOUT}", **env),
                 cwd=self.folder,
             )
 
