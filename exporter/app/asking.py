@@ -3,14 +3,13 @@
 import asyncio
 import math
 import random
-import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from exporter.api.client import Client
 from exporter.batching import BATCH_ACCOUNTS_MAX, Shard
 from exporter.errors import ServiceRefusal
-from exporter.limiter import RATE_UNLIMITED, Limiter, limited
+from exporter.limiter import QUOTAS, RATE_UNLIMITED, Limiter, limited
 from exporter.model import Batch, Fetch, Reply
 from exporter.pipeline import DRAIN_S_MAX, WAITING_MAX, KnownCheck, Sink, carry_all, in_turn
 from exporter.progress import Progress, counted
@@ -20,19 +19,17 @@ from exporter.settings import Settings
 LINE_S = 0.05  # of tokens that the batches in line wait for; a repeated attempt stands behind no more
 UNREACHABLE_S_MAX = 30.0  # before the first answer of a run
 
-_last_start: dict[tuple[str, int | None], float] = {}
-"""When this process last asked an app, by `time.monotonic`: a job that follows another shares its rolling second."""
-
 
 class Asking:
-    """All calls of one job: behind one limiter, and counted by one progress. `tell` hears of outages, in sentences."""
+    """All calls of one job: behind one limiter, and counted by one progress. `tell` hears of outages, in sentences.
+
+    Whatever jobs of this process ask the same app, one after the other or side by side, share its quota.
+    """
 
     def __init__(self, settings: Settings, progress: Progress, tell: Callable[[str], None]) -> None:
         self._settings, self._progress, self._tell = settings, progress, tell
-        self.limiter = Limiter(settings.rate, on_slow_down=progress.slowed)
-        self._app = (settings.address, settings.sdkappid)
-        if time.monotonic() - _last_start.get(self._app, -math.inf) < max(1.0, 1.0 / settings.rate):
-            self.limiter.spend_all()
+        share = QUOTAS.join((settings.address, settings.sdkappid), settings.rate)
+        self.limiter = Limiter(share, on_slow_down=progress.slowed)
         if settings.rate < RATE_UNLIMITED:
             progress.rate = settings.rate
         progress.pace = self.limiter.pace
@@ -56,11 +53,7 @@ class Asking:
                 raise asyncio.CancelledError  # whoever waits to be sent is not
             only_probes()
 
-        async def dated(accounts: Sequence[str]) -> Reply:
-            _last_start[self._app] = time.monotonic()
-            return await call(accounts)
-
-        asked = counted(patient(dated, Patience(), clock), progress, clock)
+        asked = counted(patient(call, Patience(), clock), progress, clock)
         paced = limited(held(in_turn(asked), check), self.limiter, check)
         first_alone = leading(
             paced,

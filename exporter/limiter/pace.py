@@ -50,6 +50,10 @@ class Pace:
         self._lost = False  # refused in a row, and nothing accepted since
         self.paused_until = -math.inf
 
+    def allow(self, rate_max: float) -> None:
+        """Allow so much from now on; what was found out stays so."""
+        self._rate_max = rate_max
+
     def at(self, now: float) -> float:
         """Return the rate in force."""
         if self._full:

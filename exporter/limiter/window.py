@@ -3,7 +3,8 @@
 A token is in use from the moment it is given until one second, and a hold, after its request left. The hold is there
 because the service counts a request when it sees it: one that was long on its way would meet those of the next second.
 How long it was shows in its answer: an answer that came 20 ms later than the fastest belongs to a request that was seen
-up to 20 ms later. So every token is held for as long as its own answer was late, and no second is overfull.
+up to 20 ms later. So every token is held for as long as its own answer was late, and no second is overfull. A token whose
+request never leaves, for nobody runs its event loop any more, comes back after a minute.
 
 But an answer may also be late for reasons of its own, and holds cost quota. So holds draw on an account that has
 five thousandths of a second for each token: enough for all of them where answers are steady, and for no more than half a
@@ -15,13 +16,26 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
+RATE_UNLIMITED = 100_000.0  # calls a second: more than one process can send, so there is nothing to limit
+
+
+def window_of(rate: float) -> tuple[int, float]:
+    """Tell how many calls may start in a window, and its seconds: below one call a second it is longer, and holds one."""
+    return max(1, math.floor(rate)), max(1.0, 1.0 / rate)
+
+
+def seconds_of(calls: int, rate: float) -> float:
+    """Tell how long so many calls take at this rate, from the start of the first to that of the last."""
+    tokens, window_s = window_of(min(rate, RATE_UNLIMITED))
+    return max(0, calls - 1) * window_s / tokens
+
 
 @dataclass(slots=True, eq=False)
 class Sent:
-    """A request: when its token was given, when it left, and when its answer came, None while there is none."""
+    """A request: when its token was given, when it left (infinite before), and when its answer came, None before."""
 
     given_at: float
-    at: float
+    at: float = math.inf
     answered_at: float | None = None
 
 
@@ -74,25 +88,33 @@ class Window:
     """The tokens of a rolling second, or of the longer window of a rate below one."""
 
     SPENT_HOLD_S = 0.025  # for those of others, of whose way nothing is known
+    LEAVES_S_MAX = 60.0  # from its token to its leaving: ten times what an attempt may last
 
     def __init__(self, tokens: int, window_s: float) -> None:
         self._tokens, self._window_s = tokens, window_s
         self.way = Way()
-        self._leaving = 0
+        self._leaving: dict[Sent, None] = {}  # in the order in which they were given
         self._sent: deque[Sent] = deque()  # in their second
         self._held: list[float] = []  # after it: a heap of the moments until which
+
+    def allow(self, tokens: int, window_s: float) -> None:
+        """Have so many tokens from now on; those in use stay so."""
+        self._tokens, self._window_s = tokens, window_s
 
     def spend_all(self, now: float) -> None:
         """Take every token as used right now."""
         self._held = [now + self._window_s + self.SPENT_HOLD_S] * self._tokens
 
-    def give(self) -> None:
+    def give(self, now: float) -> Sent:
         """Take a token, whose request has not left yet."""
-        self._leaving += 1
+        sent = Sent(now)
+        self._leaving[sent] = None
+        return sent
 
-    def leave(self, sent: Sent) -> None:
-        """Take note that the request of a token has left."""
-        self._leaving -= 1
+    def leave(self, sent: Sent, now: float) -> None:
+        """Take note that the request of a token leaves."""
+        self._leaving.pop(sent, None)
+        sent.at = now
         self._sent.append(sent)
 
     def answered(self, sent: Sent, now: float, *, refused: bool) -> None:
@@ -102,18 +124,25 @@ class Window:
             self.way.refused(now)
 
     def free_at(self, now: float, tokens: int | None = None) -> float:
-        """Return when a token will be free, of so many (all of them): now, infinite while all wait to leave.
+        """Return when a token will be free, of so many (all of them).
 
-        Where more than that are in use it tells when the next of them comes back: ask again then.
+        Where more than that are in use, or wait to leave, it tells when the next of them comes back: ask again then.
         """
         least_s = self._window_s + Way.HOLD_S_MIN
+        self._take_back(now, least_s)
+        in_use = len(self._leaving) + len(self._sent) + len(self._held)
+        if in_use < (self._tokens if tokens is None else min(tokens, self._tokens)):
+            return now
+        first = self._sent[0].at + least_s if self._sent else math.inf
+        if self._leaving:
+            first = min(first, next(iter(self._leaving)).given_at + self.LEAVES_S_MAX)
+        return min(first, self._held[0]) if self._held else first
+
+    def _take_back(self, now: float, least_s: float) -> None:
         while self._sent and self._sent[0].at + least_s <= now:
             sent = self._sent.popleft()
             heapq.heappush(self._held, sent.at + self._window_s + self.way.hold_s(sent, now))
         while self._held and self._held[0] <= now:
             heapq.heappop(self._held)
-        in_use = self._leaving + len(self._sent) + len(self._held)
-        if in_use < (self._tokens if tokens is None else min(tokens, self._tokens)):
-            return now
-        first = self._sent[0].at + least_s if self._sent else math.inf
-        return min(first, self._held[0]) if self._held else first
+        while self._leaving and (first := next(iter(self._leaving))).given_at + self.LEAVES_S_MAX <= now:
+            del self._leaving[first]

@@ -2,11 +2,13 @@
 
 import itertools
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from exporter.api.codes import CODES
 from exporter.errors import ServiceRefusal, Verdict
+from exporter.output.manifest import Manifest
 from exporter.progress import Progress
 from exporter.simulator.faults import hits
 from tests.conftest import Exporting, write_ids
@@ -218,3 +220,20 @@ def test_no_rolling_second_has_more_starts_than_the_rate(exporting: Exporting, r
     exporting.manifest(ids, exporting.folder / "out", rate=rate, progress=progress)
     assert len(progress.starts) > 2 * most
     assert all(later - start >= 1.0 for start, later in zip(progress.starts, progress.starts[most:], strict=False))
+
+
+def test_no_rolling_second_of_several_runs_has_more_starts_than_the_rate(exporting: Exporting) -> None:
+    """Three runs of one app, each in a thread and an event loop of its own: their starts together keep to the one rate."""
+    exporting.double.control(faults={"code:91000": 0.1}, latency_ms=[0.0, 30.0])
+    ids = write_ids(exporting.folder / "ids.csv", [f"user_{number:05d}" for number in range(10_000)])
+    progresses = [Recording() for _ in range(3)]
+
+    def one(progress: Recording) -> Manifest:
+        return exporting.manifest(ids, exporting.folder / f"out-{id(progress)}", rate=100, progress=progress)
+
+    with ThreadPoolExecutor(3) as threads:
+        made = list(threads.map(one, progresses))
+    assert {each.input for each in made} == {10_000}
+    starts = sorted(start for progress in progresses for start in progress.starts)
+    assert len(starts) > 300
+    assert all(later - start >= 1.0 for start, later in zip(starts, starts[100:], strict=False))

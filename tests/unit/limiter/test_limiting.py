@@ -15,6 +15,7 @@ from exporter.limiter import RATE_UNLIMITED, Limiter, limited
 from exporter.limiter.pace import CUT, ROW
 from exporter.limiter.window import Sent
 from exporter.model import ON_SENT, Reply
+from tests.unit.limiter.limiters import alone
 from tests.unit.virtual import most_in_a_second, run
 
 RATES = st.integers(1, 20) | st.floats(0.3, 30) | st.sampled_from([0.3, 0.5, 1, 1.5, 2.7, 49.5, 50, 99.9, 100, 500])
@@ -60,7 +61,7 @@ def test_no_rolling_second_holds_more_than_the_rate(rate: float, bursts: list[tu
     times = times if rate > 40 else 1
 
     async def go() -> list[tuple[float, int]]:
-        return await starts_of(Limiter(rate), [(gap, count * times) for gap, count in bursts])
+        return await starts_of(alone(rate), [(gap, count * times) for gap, count in bursts])
 
     started = run(go())
     assert len(started) == sum(count * times for _, count in bursts)
@@ -73,7 +74,7 @@ def test_first_come_first_served(rate: float, bursts: list[tuple[float, int]]) -
     """Calls start in the order in which they came."""
 
     async def go() -> list[tuple[float, int]]:
-        return await starts_of(Limiter(rate), bursts)
+        return await starts_of(alone(rate), bursts)
 
     numbers = [number for _, number in run(go())]
     assert numbers == sorted(numbers)
@@ -90,7 +91,7 @@ def test_refusals_never_quicken(rate: float, bursts: list[tuple[float, int]], re
             await refused(limiter)
 
     async def go() -> list[tuple[float, int]]:
-        limiter = Limiter(rate)
+        limiter = alone(rate)
         refusing = asyncio.create_task(refuse(limiter))
         started = await starts_of(limiter, bursts)
         await refusing
@@ -106,7 +107,7 @@ def test_a_steady_demand_uses_the_rate(rate: float) -> None:
     """At least 98 % of the rate is used, from the first second on, also by one caller that waits for each start."""
 
     async def demand(callers: int, seconds: float) -> int:
-        limiter, clock = Limiter(rate), asyncio.get_running_loop().time
+        limiter, clock = alone(rate), asyncio.get_running_loop().time
         end, calls = clock() + seconds, 0
 
         async def call() -> None:
@@ -137,7 +138,7 @@ def test_of_a_broken_rate_the_whole_part_is_used(rate: float) -> None:
 
 
 async def _steady(rate: float, calls: int) -> list[float]:
-    return [time for time, _ in await starts_of(Limiter(rate), [(0.0, calls)])]
+    return [time for time, _ in await starts_of(alone(rate), [(0.0, calls)])]
 
 
 def test_starts_are_spread() -> None:
@@ -149,7 +150,7 @@ def test_a_huge_rate_is_no_limit() -> None:
     """From 100,000 a second nothing waits, and refusals still slow."""
 
     async def go() -> tuple[float, float]:
-        limiter, clock = Limiter(1e9), asyncio.get_running_loop().time
+        limiter, clock = alone(1e9), asyncio.get_running_loop().time
         began = clock()
         await starts_of(limiter, [(0.0, 5000)], answered=True)
         waited = clock() - began
@@ -166,7 +167,7 @@ def test_a_cancelled_call_keeps_nobody_waiting() -> None:
     """A call that is cancelled in the queue leaves its place to the next."""
 
     async def go() -> float:
-        limiter, clock = Limiter(2), asyncio.get_running_loop().time
+        limiter, clock = alone(2), asyncio.get_running_loop().time
         tasks = [asyncio.create_task(limiter.start()) for _ in range(10)]
         began = clock()
         await asyncio.sleep(0.1)
@@ -184,7 +185,7 @@ def test_a_call_that_is_cancelled_as_another_leaves_is_cancelled(turns: int) -> 
     """A run that ends with the answer of one call ends for those that wait for their token as well."""
 
     async def go() -> bool:
-        limiter = Limiter(2)
+        limiter = alone(2)
         await limiter.start()
         token = await limiter.token()
         waiting = asyncio.create_task(limiter.token())
@@ -203,7 +204,7 @@ def test_a_token_counts_until_a_second_after_its_request_left() -> None:
     """While a request makes its connection its token is in use; the second begins when it leaves, and only once."""
 
     async def go() -> tuple[float, list[float]]:
-        limiter, clock = Limiter(2), asyncio.get_running_loop().time
+        limiter, clock = alone(2), asyncio.get_running_loop().time
         tokens = [await limiter.token(), await limiter.token()]
         later = [asyncio.create_task(limiter.start()) for _ in range(2)]
         times: list[float] = []
@@ -239,7 +240,7 @@ def test_no_rolling_second_sees_more_requests_leave(rate: float, bursts: list[tu
         return Reply()
 
     async def go() -> None:
-        paced = limited(fetch, Limiter(rate))
+        paced = limited(fetch, alone(rate))
         async with asyncio.TaskGroup() as group:
             for gap, count in bursts:
                 await asyncio.sleep(gap)
@@ -256,7 +257,7 @@ def test_refusals_in_a_row_cut_and_the_pace_climbs_back() -> None:
 
     async def go() -> tuple[list[float], list[float]]:
         cuts: list[float] = []
-        limiter, loop = Limiter(100, on_slow_down=lambda: cuts.append(limiter.pace())), asyncio.get_running_loop()
+        limiter, loop = alone(100, on_slow_down=lambda: cuts.append(limiter.pace())), asyncio.get_running_loop()
         await starts_of(limiter, [(0.0, 300)], answered=True)
         for _ in range(ROW + 2):
             await refused(limiter)
@@ -275,7 +276,7 @@ def test_one_refusal_costs_a_pause_alone() -> None:
     """A single refusal at the full rate cuts nothing: the next start waits for two."""
 
     async def go() -> tuple[float, float]:
-        limiter, clock = Limiter(10), asyncio.get_running_loop().time
+        limiter, clock = alone(10), asyncio.get_running_loop().time
         await starts_of(limiter, [(0.0, 40)], answered=True)
         await asyncio.sleep(2)
         await refused(limiter)
@@ -299,7 +300,7 @@ def test_every_attempt_pays_and_refusals_slow(verdict: Verdict) -> None:
         raise AttemptError("no", verdict=verdict, code=1)
 
     async def go() -> tuple[float, float]:
-        limiter, clock = Limiter(10), asyncio.get_running_loop().time
+        limiter, clock = alone(10), asyncio.get_running_loop().time
         paced, began = limited(fetch, limiter), clock()
         for _ in range(11):
             with pytest.raises(AttemptError, match="no"):
@@ -321,7 +322,7 @@ def test_only_what_the_service_says_counts_as_accepted(code: int | None, is_news
         raise errors.pop(0)
 
     async def go() -> float:
-        limiter = Limiter(2)
+        limiter = alone(2)
         for _ in range(len(errors)):
             with pytest.raises(AttemptError):
                 await limited(fetch, limiter)(["a"])
@@ -338,7 +339,7 @@ def test_answers_pass_through() -> None:
         return reply
 
     async def go() -> Reply:
-        return await limited(fetch, Limiter(RATE_UNLIMITED))(["a"])
+        return await limited(fetch, alone(RATE_UNLIMITED))(["a"])
 
     assert run(go()) is reply
 
@@ -347,7 +348,7 @@ def test_the_clock_can_be_given() -> None:
     """Time comes in as an argument."""
 
     async def go(clock: Callable[[], float]) -> float:
-        limiter = Limiter(10, clock=clock)
+        limiter = alone(10, clock=clock)
         await limiter.start()
         for _ in range(ROW):
             limiter.answered(Sent(5.0, 5.0), refused=True)
@@ -369,7 +370,7 @@ def test_who_gives_up_in_turn_keeps_nobody_waiting() -> None:
 
     async def go() -> tuple[int, float]:
         nonlocal given_up
-        limiter = Limiter(2)
+        limiter = alone(2)
         clock = asyncio.get_running_loop().time
         waiting = [asyncio.ensure_future(limited(fetch, limiter, check)(["a"])) for _ in range(100)]
         await asyncio.sleep(3)
@@ -387,7 +388,7 @@ def test_what_others_may_have_spent_is_waited_for() -> None:
     """After `spend_all` no call starts for a second, and the first second that follows holds no more than the rate."""
 
     async def go() -> list[float]:
-        limiter = Limiter(10)
+        limiter = alone(10)
         began = asyncio.get_running_loop().time()
         limiter.spend_all()
         return [start - began for start, _ in await starts_of(limiter, [(0.0, 30)])]
@@ -405,9 +406,9 @@ def test_two_starts_at_once_keep_the_promise_together(
     """A limiter that follows another at any moment, all spent: no second that spans both has more than the rate."""
 
     async def go() -> list[float]:
-        before = asyncio.create_task(starts_for(Limiter(rate), stopped_after))
+        before = asyncio.create_task(starts_for(alone(rate), stopped_after))
         started = await before
-        after = Limiter(rate)
+        after = alone(rate)
         after.spend_all()
         return started + [time for time, _ in await starts_of(after, [(0.0, math.ceil(rate) + 1), *bursts])]
 
@@ -433,7 +434,7 @@ def test_an_unlimited_rate_has_nothing_to_spend() -> None:
     """Where nothing is limited nobody waits for what was before."""
 
     async def go() -> float:
-        limiter, clock = Limiter(RATE_UNLIMITED), asyncio.get_running_loop().time
+        limiter, clock = alone(RATE_UNLIMITED), asyncio.get_running_loop().time
         limiter.spend_all()
         began = clock()
         await limiter.start()

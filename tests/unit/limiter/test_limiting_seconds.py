@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from exporter.limiter import RATE_UNLIMITED, Limiter, seconds_of
+from exporter.limiter import RATE_UNLIMITED, seconds_of
+from tests.unit.limiter.limiters import alone
 from tests.unit.virtual import run
 
 
@@ -14,7 +15,7 @@ def test_the_limiter_needs_just_that_long(rate: float, calls: int) -> None:
     """Within a percent for its holds; what is less than a window may go a quarter faster: then the next window waits."""
 
     async def took() -> float:
-        limiter, clock = Limiter(rate), asyncio.get_running_loop().time
+        limiter, clock = alone(rate), asyncio.get_running_loop().time
         began = clock()
         for _ in range(calls):
             await limiter.start()

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from exporter.errors import AttemptError, Verdict
-from exporter.limiter import Limiter, limited
+from exporter.limiter import limited
 from exporter.model import ON_SENT, Fetch, Reply
+from tests.unit.limiter.limiters import alone
 from tests.unit.virtual import run
 
 IN_FLIGHT = 100
@@ -69,7 +70,7 @@ def played(seconds: float, make: Callable[[], Model]) -> tuple[Model, list[tuple
 
     async def go() -> tuple[Model, list[tuple[float, float]]]:
         model, paces = make(), []
-        limiter = Limiter(100)
+        limiter = alone(100)
         fetch = limited(model.fetch, limiter)
         asking = [asyncio.ensure_future(_ask(fetch, model.chance)) for _ in range(IN_FLIGHT)]
         while (at := model.clock() - model.began) < seconds:

@@ -1,6 +1,5 @@
 """Tokens in use, and how long they are held. All times come in as arguments."""
 
-import math
 from collections.abc import Sequence
 
 import pytest
@@ -90,10 +89,9 @@ def test_no_rolling_second_sees_more_leave_than_there_are_tokens(
         now += gap
         while (free_at := window.free_at(now)) > now:
             now = free_at
-        window.give()
+        sent = window.give(now)
         now += leaves
-        sent = Sent(now - leaves, now)
-        window.leave(sent)
+        window.leave(sent, now)
         left.append(now)
         if latency is not None:
             window.answered(sent, now + latency, refused=False)
@@ -101,12 +99,17 @@ def test_no_rolling_second_sees_more_leave_than_there_are_tokens(
 
 
 def test_a_token_whose_request_has_not_left_is_in_use() -> None:
-    """While all of them wait to leave there is no moment at which one is free."""
+    """While all of them wait to leave none is free; after a minute nobody is left who would tell of it."""
     window = Window(2, 1.0)
-    window.give()
+    window.give(5.0)
     assert window.free_at(5.0) == 5.0
-    window.give()
-    assert math.isinf(window.free_at(5.0))
+    late = window.give(6.0)
+    back = 5.0 + Window.LEAVES_S_MAX
+    assert window.free_at(6.0) == window.free_at(back - 0.1) == back
+    assert window.free_at(back) == back
+    window.leave(late, back)  # not too late after all
+    window.give(back)
+    assert window.free_at(back) == back + 1 + Way.HOLD_S_MIN
 
 
 def test_spent_tokens_are_free_after_their_second() -> None:
