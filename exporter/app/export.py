@@ -2,20 +2,18 @@
 
 import asyncio
 import contextlib
-import os
-import re
 import threading
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from exporter.api.client import Client
 from exporter.app.job import Job, Outcome, identity_of, source_of
+from exporter.app.place import refuse_no_folder, refuse_own_files
 from exporter.app.run import Run
 from exporter.app.service import make_client
-from exporter.errors import InputError, OutputError, SettingsError
+from exporter.errors import InputError, OutputError
 from exporter.model import ANSWERS
 from exporter.output import folder
-from exporter.output.facts import FOLDERS
 from exporter.output.folder import Folder
 from exporter.output.left import Left
 from exporter.output.manifest import Manifest
@@ -108,39 +106,6 @@ async def published(run: Run) -> Manifest:
     if made is None:
         raise asyncio.CancelledError
     return made
-
-
-def refuse_no_folder(job: Job) -> None:
-    """Refuse an output folder that is no folder of this machine, or lies within an input folder."""
-    # The last is also what a path makes of "". In the first all files of the machine would stand beside the export.
-    if _real(job.out) == Path("/") or str(job.out) == ".":
-        raise SettingsError("--out must name a folder of its own for the export, such as --out export.")
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(job.out)):  # what a path makes of s3://…
-        raise SettingsError(
-            f"--out {job.out} is no folder of this machine: name a folder that is to hold the export, and copy it from"
-            " there once it is complete."
-        )
-    read = [_real(given) for given in job.inputs if os.path.isdir(given)]  # noqa: PTH112 - see `_real`
-    _refuse_own_output(job, own=any(_real(job.out).is_relative_to(given) for given in read))
-
-
-def refuse_own_files(job: Job, source: Source) -> None:
-    """Refuse input files that this run would replace."""
-    files = [_real(file.path) for file in source.files if file.path]
-    written = [_real(job.out) / name for name in (*FOLDERS, folder.RUN)]
-    _refuse_own_output(job, own=any(file.is_relative_to(place) for file in files for place in written))
-
-
-def _real(path: str | Path) -> Path:
-    """Follow links. Not as `Path` does it, which raises where nobody may look, and at links that lead in a circle."""
-    return Path(os.path.realpath(path))
-
-
-def _refuse_own_output(job: Job, *, own: bool) -> None:
-    if own:
-        raise SettingsError(
-            f"{job.out} is part of the input. Choose another --out, so that no run reads what it wrote."
-        )
 
 
 def _asks_nothing(place: Folder, settings: Settings) -> bool:

@@ -15,8 +15,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from exporter.api.client import Client
-from exporter.app.export import refuse_no_folder, refuse_own_files
 from exporter.app.job import Job, planner_of, source_of
+from exporter.app.place import refuse_no_folder, refuse_own_files
 from exporter.app.planned import Asked, BadExample, Plan
 from exporter.app.service import asked_once
 from exporter.app.status import status

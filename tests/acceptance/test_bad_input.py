@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -174,14 +175,50 @@ def test_many_files_are_one_input(run_cli: Cli, double: Double, tmp_path: Path) 
 
 def test_a_run_never_reads_what_it_wrote(run_cli: Cli, double: Double, tmp_path: Path) -> None:
     """An output folder within the input is refused before anything is asked, and so are files that a run would replace."""
-    (tmp_path / "ids").mkdir()
-    write_ids(tmp_path / "ids/a.csv", ["user_1"])
-    assert run_cli("run", "ids/a.csv", "--out", "ids", *double.flags, "--max-missing", "100%").code == 0
+    write_ids(tmp_path / "a.csv", ["user_1"])
+    assert run_cli("run", "a.csv", "--out", "ids", *double.flags, "--max-missing", "100%").code == 0
     for inputs, out in (("ids", "ids/export"), ("ids", "ids"), ("ids/data/*.parquet", "ids")):
         ran = run_cli("run", inputs, "--out", out, *double.flags)
         assert ran.code == 2
         assert "part of the input" in ran.err
     assert not (tmp_path / "ids/export").exists()
+
+
+def test_an_export_has_a_folder_of_its_own(run_cli: Cli, double: Double, tmp_path: Path) -> None:
+    """One that holds the working directory or the input is refused before anything is written, however it is spelled."""
+    write_ids(tmp_path / "ids.csv", ["user_1"])
+    (tmp_path / "below/it").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("below")
+    write_ids(tmp_path / "below/it/ids.csv", ["user_1"])
+    before = sorted(tmp_path.rglob("*"))
+    for out in (".", "..", "", "below/..", str(tmp_path), "/", "/proc/self/cwd"):
+        ran = run_cli("run", "ids.csv", "--out", out, *double.flags)
+        assert ran.code == 2, out
+        assert "must name a folder of its own" in ran.err
+        assert "it holds the current folder" in ran.err
+    for out in ("below", "below/it", "link", "link/it/../../below"):
+        ran = run_cli("run", "below/it/ids.csv", "--out", out, *double.flags)
+        assert ran.code == 2, out
+        assert "it holds the input below/it/ids.csv" in ran.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_export_may_be_named_from_within(double: Double, tmp_path: Path) -> None:
+    """Empty, unfinished or complete: `--out .` means the folder that one stands in, and the input beside it is fine."""
+    write_ids(tmp_path / "ids.csv", ["user_1", "user_2", "user_3"])
+    place = tmp_path / "export"
+    place.mkdir(mode=0o700)
+
+    def run(**env: str) -> "subprocess.CompletedProcess[bytes]":
+        command = exporter("run", "../ids.csv", "--out", ".", *double.flags, "--shard-rows", "1")
+        return subprocess.run(command, cwd=place, env=environment(**env), capture_output=True, check=False)
+
+    assert run(EXPORTER_FAIL_POINT="shard-recorded:2").returncode == -signal.SIGKILL
+    done = run()
+    assert done.returncode == 0, done.stderr
+    assert b"Going on with the run that was stopped: " in done.stderr
+    assert read_export(place).manifest["input"] == 3
+    assert b"Already complete" in run().stdout
 
 
 def test_a_name_that_nobody_has_is_told(run_cli: Cli, double: Double, tmp_path: Path) -> None:

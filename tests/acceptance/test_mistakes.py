@@ -198,6 +198,11 @@ def made(here: Scene, make: Callable[[Path], object]) -> Ran:
     return here.run()
 
 
+def linked(out: Path) -> None:
+    (out.parent / "elsewhere").mkdir()
+    out.symlink_to("elsewhere")
+
+
 def shared_folder(out: Path) -> None:
     out.mkdir()
     out.chmod(0o775)
@@ -268,10 +273,11 @@ MISTAKES: dict[str, Callable[[Scene], Ran]] = {
     "The ids are those of another app": nobody_known,
     # Output
     "No output folder": lambda here: here.started("run", "ids.csv", *here.double.flags),
+    "The output folder holds other things": lambda here: here.run(out="."),
     "The output is a bucket": lambda here: here.run(out="s3://bucket/out"),
     "The output folder may not be made": unwritable,
     "The output folder is a file": lambda here: made(here, Path.touch),
-    "The output folder is a link": lambda here: made(here, lambda out: out.symlink_to(".")),
+    "The output folder is a link": lambda here: made(here, linked),
     "Others may write to the output folder": lambda here: made(here, shared_folder),
     "The disk is full": full_disk,
     "Another run is at work there": held,
