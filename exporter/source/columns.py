@@ -1,6 +1,5 @@
 """Which column holds the ids: found exactly once, or refused with the names there are and a hint. Pure."""
 
-import re
 from collections.abc import Sequence
 
 from exporter.errors import InputError
@@ -11,7 +10,6 @@ NAME_CHARS_MAX = 40
 
 DELIMITERS = {";": "';'", "\t": "tab", "|": "'|'", ",": "','"}
 """What people separate by -> how it is written after --delimiter."""
-JSON = re.compile(r'\s*[\[{]\s*([\["{]|$)')
 
 
 def header_column(name: str, header: Sequence[str], reading: Reading) -> int:
@@ -60,8 +58,6 @@ def shown(names: Sequence[str]) -> str:
 def _hint(header: Sequence[str], wanted: str, delimiter: str) -> str:
     if not header:
         return "Its first line is blank."
-    if JSON.match(header[0]):
-        return "The file looks like JSON: write the ids as CSV, one a row."
     if len(header) != 1:
         return _near(header, wanted) or "Name one of them with --column, or use --no-header if this is a row already."
     return (

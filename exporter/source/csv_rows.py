@@ -34,8 +34,27 @@ def read_csv(
         chars, passed, *known = at or (0, 0)
         lines = Lines(file.name, unpacked(blocks, reading.encoding), reading.encoding, skip=(chars, passed))
         records = Records(file.name, lines, reading.delimiter)
-        for ids, place in _watched(file.name, _ids(file.name, records, reading, warn, known), warn):
+        rows = _ids(file.name, records, reading, warn, known)
+        for ids, place in _watched(file.name, rows if at else _begun(file.name, lines, rows, reading, warn), warn):
             yield ids, blocks.read_bytes, place
+
+
+def _begun(
+    name: str, lines: Lines, rows: Iterator[tuple[Ids, Place]], reading: Reading, warn: Callable[[str], None]
+) -> Iterator[tuple[Ids, Place]]:
+    """Pass all on. What fails at its beginning is told for what it looks like; without a header it is warned about."""
+    try:
+        first = next(rows, None)
+    except InputError as error:
+        if told := kinds.looks_like(name, lines.begins):
+            raise InputError(told) from error
+        raise
+    if first is None:
+        return
+    if not reading.header and (told := kinds.looks_like(name, lines.begins)):
+        warn(told)
+    yield first
+    yield from rows
 
 
 def _ids(

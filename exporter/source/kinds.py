@@ -37,6 +37,21 @@ WIDE_TEXT = (
     (re.compile(rb"(?:\0[^\0]){2}"), "utf-16-be"),
 )
 
+OTHER_TEXT = (
+    (
+        re.compile(r'\[\s*(?:[\["{\]]|-?\d|(?:true|false|null)\b|$)'),
+        "a JSON array",
+        "write the ids as CSV, one a row (jq -r '.[] | [.account_id] | @csv'), and add --no-header",
+    ),
+    (
+        re.compile(r'\{\s*(?:["}]|$)'),
+        "JSON objects",
+        "write the ids as CSV, one a row (jq -r '[.account_id] | @csv'), and add --no-header",
+    ),
+    (re.compile(r"<(?:!doctype\b|html\b|\?xml\b)", re.IGNORECASE), "a web page or XML", "fetch the ids as CSV"),
+)
+"""Text that is hardly CSV, by its first characters that are not blank. Ids may begin so too: nothing is refused for it alone."""
+
 SUFFIXES = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -88,6 +103,13 @@ def refuse_foreign(name: str, head: bytes, tail: bytes, encoding: str) -> None:
     wide = next((found for magic, found in WIDE_TEXT if magic.match(head)), None)
     if wide and not _normal(encoding).startswith(wide[:6]):
         raise InputError(f"{name}: is {wide.upper()} text; say so with --encoding {wide}.")
+
+
+def looks_like(name: str, begins: str) -> str | None:
+    """A sentence for text that begins like something other than CSV; `begins` are its first characters, blanks left out."""
+    return next(
+        (f"{name}: looks like {what}; {remedy}." for form, what, remedy in OTHER_TEXT if form.match(begins)), None
+    )
 
 
 def refuse_nested(name: str, outside: str, head: bytes) -> None:

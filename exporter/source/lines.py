@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from exporter.errors import InputError
 
 LINE_CHARS_MAX = 1024 * 1024
+BEGINS_CHARS = 100
 
 
 class Lines:
@@ -14,12 +15,14 @@ class Lines:
 
     `count` and `chars` say how many lines and characters were handed out, `plain` whether the last list is free of
     quotes: then every line in it is a row. `before` is what they said before the last list. The first `skip` characters,
-    which are that many whole lines, are passed over: they are decoded, but not looked at.
+    which are that many whole lines, are passed over: they are decoded, but not looked at. `begins` has the first
+    characters of the text, blanks before them left out, as far as it was read.
     """
 
     def __init__(self, name: str, blocks: Iterable[bytes], encoding: str, *, skip: tuple[int, int] = (0, 0)) -> None:
         self.chars, self.count = self.before = skip
         self.plain = True
+        self.begins = ""
         self._name = name
         self._blocks = blocks
         self._encoding = encoding
@@ -53,6 +56,8 @@ class Lines:
         for decoded in self._decoded(decoder):
             text = decoded.removeprefix("\ufeff") if first else decoded
             first = False
+            if len(self.begins) < BEGINS_CHARS:
+                self.begins = (self.begins + text).lstrip()[:BEGINS_CHARS]
             if len(text) > left:
                 yield text[left:] if left else text
             left = max(0, left - len(text))

@@ -171,7 +171,22 @@ REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "header of other case": (b"Account_ID,b\nu1,1\n", {}, r"Did you mean --column 'Account_ID'\?"),
     "header with a space": (b" account_id\nu1\n", {}, r"Did you mean --column ' account_id'\?"),
     "semicolons": (b"account_id;name\nu1;a\n", {}, r"looks ';'-separated: use --delimiter ';'"),
-    "JSON over many lines": (b'{\n  "account_id": "u1"\n}\n', {}, r"looks like JSON: write the ids as CSV"),
+    "JSON over many lines": (
+        b'{\n  "account_id": "u1"\n}\n',
+        {},
+        r"ids: looks like JSON objects; write the ids as CSV",
+    ),
+    "JSON lines": (b'{"account_id": "u1", "a": 1}\n', {}, r"looks like JSON objects;.*jq -r '\[\.account_id\]"),
+    "compact JSON lines": (b'{"account_id":"u1","b":"x"}\n' * 9, {}, r"looks like JSON objects"),
+    "the same, no header": (b'{"account_id":"u1","b":"x"}\n' * 9, {"header": False}, r"looks like JSON objects"),
+    "a JSON array of texts": (b'["u1","u2"]', {}, r"looks like a JSON array;.*jq -r '\.\[\] \|"),
+    "a JSON array a line": (b'[1, "u1"]\n[2, "u2"]\n', {}, r"looks like a JSON array"),
+    "JSON behind blank lines": (b'\n\n  [\n {"account_id": "u1"}\n]\n', {}, r"looks like a JSON array"),
+    "one long line of JSON": (b"[" + b'{"account_id":"u1"},' * 60_000 + b"{}]", {}, r"looks like a JSON array"),
+    "packed JSON": (gzip.compress(b'{"account_id":"u1","b":"x"}\n'), {}, r"looks like JSON objects"),
+    "JSON as UTF-16": ('{"a":"u1","b":"x"}'.encode("utf-16"), {"encoding": "utf-16"}, r"looks like JSON objects"),
+    "a web page": (b"<!DOCTYPE html>\n<html>", {}, r"looks like a web page"),
+    "names in brackets": (b"[account_id],[name]\nu1,a\n", {}, r"Its columns: '\[account_id\]', '\[name\]'. Name one"),
     "semicolons and quotes": (b'"id";"account_id"\n"u1";"a"\n', {}, r"line 1 is not CSV: .*use --delimiter ';'"),
     "a quote in the first row": (b'"id"x,b;c\n', {}, r"begins in line 1: look there for a quote"),
     "a quote in a later row": (b'account_id\n"u1";a\n', {}, r"begins in line 2: look there for a quote"),
@@ -201,6 +216,18 @@ def test_a_bad_file_is_refused_in_one_sentence(case: str, write: Write, read: Re
     assert "ids: " in message or "utf-99" in message
     assert "\n" not in message
     assert len(message) < 1_000
+
+
+def test_ids_may_begin_like_json(write: Write, read: Read) -> None:
+    """What can be read is read, whatever it looks like: a chosen column, or ids without a header, which earn a warning."""
+    named = read(write("named.csv", b'{"a"},b\n[u1],1\n{u2},2\n'), column='{"a"}')
+    assert (named.ids, named.warnings) == (["[u1]", "{u2}"], [])
+    assert read(write("right.csv", b'account_id\n{"a": 1}\n[1]\n')).ids == ['{"a": 1}', "[1]"]
+    plain = read(write("plain.csv", b"[u1]\n{u2}\n"), header=False)
+    assert (plain.ids, plain.warnings) == (["[u1]", "{u2}"], [])
+    lines = read(write("lines.csv", b'{"id": "u1"}\n{"id": "u2"}\n'), header=False)
+    assert lines.ids == ['{"id": "u1"}', '{"id": "u2"}']
+    assert [warning.split("; ")[0].split(": ")[1] for warning in lines.warnings] == ["looks like JSON objects"]
 
 
 def test_a_late_fault_is_refused_late(write: Write, read: Read) -> None:
