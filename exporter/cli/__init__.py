@@ -26,7 +26,7 @@ app = typer.Typer(
 app.command("run", epilog=run.EPILOG)(ending(with_settings(run.run)))
 app.command("demo")(ending(demo.demo))
 app.command("plan", epilog=run.EPILOG)(ending(with_settings(plan.plan)))
-app.command("check", epilog=run.EPILOG)(ending(with_settings(check.check, (*SERVICE, "attributes"))))
+app.command("check", epilog=run.EPILOG)(ending(with_settings(check.check, (*SERVICE, "attributes", "quiet"))))
 app.command("config", epilog=run.EPILOG)(ending(with_settings(config.config)))
 app.command("retry", epilog=run.EPILOG)(ending(with_settings(retry.retry, retry.SETTINGS, retry.before)))
 app.command("status")(ending(status.status))

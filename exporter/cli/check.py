@@ -2,7 +2,7 @@
 
 import asyncio
 
-from exporter.cli.console import show
+from exporter.cli.console import show_words
 from exporter.redaction import hide
 from exporter.settings import Settings
 
@@ -12,5 +12,5 @@ def check(settings: Settings) -> int:
     from exporter.app import check_service
 
     for sentence in asyncio.run(check_service(settings, hide=hide)):
-        show(sentence)
+        show_words(sentence)
     return 0

@@ -66,6 +66,12 @@ def show(text: str) -> None:
         say("Standard output could not be written to: what it would have said is lost, nothing else.", WARNING)
 
 
+def show_words(text: str) -> None:
+    """Print a result that is for people, unless all is to be quiet: then the exit code tells it."""
+    if not _Voice.quiet:
+        show(text)
+
+
 def show_failure(sentence: str, code: int) -> None:
     """Give those who asked for JSON theirs, also when the command fails: exactly one object."""
     if _Voice.as_json and not _Voice.shown:

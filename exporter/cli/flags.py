@@ -42,6 +42,11 @@ WITH_SETTINGS = frozenset({"run", "plan", "check", "config", "retry"})
 """The commands that settings are for."""
 SHOWN = ("as_json", "quiet", "log_format")
 """The settings that say how a command shows itself."""
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", envvar=variable("quiet"), help="Say nothing but warnings and errors: the exit code tells."),
+]
+"""The flag of a command that takes no other settings."""
 METRICS = ("metrics_port", "metrics_host", "metrics_textfile")
 """The settings that say where a command puts its metrics."""
 

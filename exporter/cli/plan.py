@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
-from exporter.cli.console import show
+from exporter.cli.console import WARNING, is_quiet, say, show
 from exporter.cli.exits import COMPLETE
 from exporter.cli.run import make_job
 from exporter.cli.screen import READING, watched
@@ -49,6 +49,9 @@ def plan(
     if settings.as_json:
         told = {"asked": asked and asdict(asked), "not_given": lacking, "error": refusal and str(refusal)}
         show(orjson.dumps({**asdict(made), **told}).decode())
+    elif is_quiet():
+        for sentence in [*made.warnings, *(asked.warnings if asked else ())]:
+            say(sentence, WARNING)
     else:
         call = _of_call(asked) if asked else _no_call(made, lacking, refused=refusal is not None)
         show("\n".join(table(made, settings, call)))

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from exporter.cli.console import show
+from exporter.cli.console import show_words, speak
+from exporter.cli.flags import Quiet
 
 
 def report(
@@ -16,9 +17,11 @@ def report(
     redact_ids: Annotated[  # noqa: FBT002 - a flag
         bool, typer.Option("--redact-ids", envvar="EXPORTER_REDACT_IDS", help="Show no account id in the page.")
     ] = False,
+    quiet: Quiet = False,  # noqa: FBT002 - a flag
 ) -> int:
     """Read the export in OUT and write report.html: the run, and what each attribute holds."""
     from exporter.app import report as make  # the libraries take a while to load: --help does without them
 
-    show(str(make(out, to=to, redact_ids=redact_ids)))
+    speak(quiet=quiet, as_json=False)
+    show_words(str(make(out, to=to, redact_ids=redact_ids)))
     return 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
-from exporter.cli.console import DETAIL, WARNING, bind, is_quiet, say, show
+from exporter.cli.console import DETAIL, WARNING, bind, say, show, show_words
 from exporter.cli.exits import judge
 from exporter.cli.signals import carried
 from exporter.errors import SettingsError
@@ -47,8 +47,8 @@ def concluded(outcome: "Outcome", out: Path, settings: Settings, words: str | No
     """Show how a job ended, as it was asked for, and return the exit code; `words` stand for the summary."""
     if settings.as_json:
         show(orjson.dumps(summary_json(outcome, out)).decode())
-    elif not is_quiet():
-        show(words or summary(outcome, out))
+    else:
+        show_words(words or summary(outcome, out))
     if not outcome.manifest.rows and (absent := outcome.manifest.rejects - outcome.manifest.failures):
         say(
             f"The service knows none of these {absent:,} accounts: check that --sdkappid and --region are those of their"

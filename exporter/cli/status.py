@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
-from exporter.cli.console import show
+from exporter.cli.console import show, show_words, speak
+from exporter.cli.flags import Quiet
 from exporter.figures import duration
 
 if TYPE_CHECKING:
@@ -18,13 +19,18 @@ if TYPE_CHECKING:
 
 def status(
     out: Annotated[Path, typer.Argument(help="The --out of a run.", metavar="OUT")],
-    json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,  # noqa: FBT002 - a flag
+    json: Annotated[bool, typer.Option("--json", envvar="EXPORTER_JSON", help="Print it as JSON.")] = False,  # noqa: FBT002 - a flag
+    quiet: Quiet = False,  # noqa: FBT002 - a flag
 ) -> int:
     """Tell what is done of the run in OUT, what is left, and how long that takes."""
     from exporter.app import status as look
 
+    speak(quiet=quiet, as_json=json)
     found = look(out)
-    show(orjson.dumps(_facts(found, out)).decode() if json else "\n".join(_lines(found, out)))
+    if json:
+        show(orjson.dumps(_facts(found, out)).decode())
+    else:
+        show_words("\n".join(_lines(found, out)))
     return 0
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
-from exporter.cli.console import say, show
+from exporter.cli.console import ERROR, say, show, show_words, speak
 from exporter.cli.exits import COMPLETE
+from exporter.cli.flags import Quiet
 from exporter.errors import MachineError
 from exporter.figures import count, duration
 
@@ -21,23 +22,25 @@ if TYPE_CHECKING:
 def verify(
     out: Annotated[Path, typer.Argument(help="The folder that holds the export.", metavar="OUT")],
     json: Annotated[bool, typer.Option("--json", envvar="EXPORTER_JSON", help="Print the result as JSON.")] = False,  # noqa: FBT002 - a flag
+    quiet: Quiet = False,  # noqa: FBT002 - a flag
 ) -> int:
     """Read every file of the export in OUT to its end, and hold all of it against its manifest."""
     from exporter.verify import verify as verified  # the libraries take a while to load: --help does without them
 
+    speak(quiet=quiet, as_json=json)
     started = time.monotonic()
     report = verified(out)
     seconds = time.monotonic() - started
     if report.unfinished:
         say(f"An unfinished run lies beside it ({out / '.run'}); it is no part of what is verified.")
     for finding in report.findings:
-        say(finding.text)
+        say(finding.text, ERROR)
     if report.found > len(report.findings):
         say(f"… and {report.found - len(report.findings):,} more.")
     if json:
         show(orjson.dumps(_result(report, out, seconds)).decode())
     elif report.ok:
-        show(_summary(report, out, seconds))
+        show_words(_summary(report, out, seconds))
     if not report.ok:
         raise MachineError(
             f"{out} does not match its manifest: {count(report.found, 'finding')}."

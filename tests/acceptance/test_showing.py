@@ -107,6 +107,40 @@ def test_quiet_says_nothing_but_warnings_and_errors(run_cli: Cli, double: Double
     assert json.loads(run_cli("run", str(ids), "--out", "b", *double.flags, "--quiet", "--json").out)["rows"] > 0
 
 
+def test_every_command_can_be_quiet(run_cli: Cli, double: Double, tmp_path: Path) -> None:
+    """Where all is well the exit code alone tells; what is wrong is told all the same, and JSON is printed."""
+    ids = write_ids(tmp_path / "ids.csv", IDS[:500])
+    service = [*double.flags]
+    assert run_cli("run", str(ids), "--out", "export", *service).code == 0
+    commands = [
+        ("run", str(ids), "--out", "export", *service),
+        ("retry", "export", *service),
+        ("plan", str(ids), *service),
+        ("check", *service),
+        *(("status", "export"), ("verify", "export"), ("report", "export")),
+    ]
+    for command in commands:
+        ran = run_cli(*command, "--quiet")
+        assert (ran.code, ran.out, ran.err) == (0, "", ""), command
+        ran = run_cli(*command, env={"EXPORTER_QUIET": "1"})
+        assert (ran.code, ran.out, ran.err) == (0, "", ""), command
+    for name in ("plan", "status", "verify"):
+        assert json.loads(run_cli(name, str(ids) if name == "plan" else "export", "--quiet", "--json").out)
+    waiting = run_cli("plan", "-", "--quiet", stdin=b"account_id\nu1\n")
+    assert (waiting.code, waiting.out) == (0, "")
+    assert waiting.err == "Warning: standard input was read to its end: the run needs it sent again.\n"
+    (tmp_path / "export/data/part-000000.parquet").write_bytes(b"PAR1")
+    damaged = run_cli("verify", "export", "--quiet")
+    assert (damaged.code, damaged.out) == (5, "")
+    assert [line[:35] for line in damaged.err.splitlines()] == [
+        "Error: data/part-000000.parquet has",
+        "Error: export does not match its ma",
+    ]
+    nothing = run_cli("status", "nowhere", "--quiet", "--json")
+    assert (nothing.code, json.loads(nothing.out)["exit_code"]) == (2, 2)
+    assert nothing.err.startswith("Error: nowhere holds neither")
+
+
 def test_json_logs_are_one_object_a_line(run_cli: Cli, double: Double, tmp_path: Path) -> None:
     """Time, level, message, the run's id in every line once it is known, and the shard where a line is about one."""
     ids = write_ids(tmp_path / "ids.csv", [*IDS[:950], "x" * 40])

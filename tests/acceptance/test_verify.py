@@ -42,8 +42,8 @@ def test_a_damaged_export_is_told(run_cli: Cli, out: Path) -> None:
     ran = run_cli("verify", "export")
     assert (ran.code, ran.out) == (5, "")
     first, second, last = ran.err.splitlines()
-    assert first.startswith("data/part-000001.parquet has ")
-    assert second == "rejects/part-000002.parquet is missing."
+    assert first.startswith("Error: data/part-000001.parquet has ")
+    assert second == "Error: rejects/part-000002.parquet is missing."
     assert last.startswith("Error: export does not match its manifest: 2 findings. Restore it from a copy, or ")
 
 
