@@ -9,10 +9,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from exporter.cli.console import say
+from exporter.cli.console import WARNING, is_quiet, say
 from exporter.cli.exits import SIGNAL_CODES, Stopped, judge
 from exporter.cli.metering import metered
 from exporter.cli.screen import watched
+from exporter.figures import duration, times
 
 if TYPE_CHECKING:
     from exporter.app import Job, Outcome
@@ -33,7 +34,16 @@ def carried(job: "Job", work: Callable[["Job"], Awaitable["Outcome"]]) -> "Outco
 
         outcome = until_signal(seen(), lambda: say(_how_to_go_on(job.out)))
         meter.end(judge(outcome.manifest, job.settings), outcome)
+    _tell_of_outages(job)
     return outcome
+
+
+def _tell_of_outages(job: "Job") -> None:
+    """Warn, once, where nothing was said of them while they lasted: whoever waits for the export shall know why it was late."""
+    outages, seconds = job.progress.outages_since_start
+    if outages and is_quiet():
+        words = f"The service was out of reach {times(outages)}, for {duration(seconds)} in all; it was waited for."
+        say(words, WARNING, outages=outages, paused_s=round(seconds, 3))
 
 
 def until_signal(work: Coroutine[Any, Any, T], on_stop: Callable[[], None] = lambda: None) -> T:

@@ -29,7 +29,7 @@ class Progress:
         self._last_start = self._began
         self._marks: list[tuple[float, int, int]] = []
         self._before_s = 0.0
-        self._requests_before = 0
+        self._requests_before = self._outages_before = 0
         self.skipped = 0
         """Accounts settled by an earlier start of this run."""
         self.series = Series()
@@ -67,6 +67,11 @@ class Progress:
     def paused_s(self) -> float:
         """Seconds that the service was out of reach so far, an outage that lasts included."""
         return self._paused_s + (0.0 if self._paused_at is None else self._clock() - self._paused_at)
+
+    @property
+    def outages_since_start(self) -> tuple[int, float]:
+        """How often the service was out of reach since this start, and how many seconds in all."""
+        return self.outages - self._outages_before, self.paused_s - self._paused_before_s
 
     @property
     def requests_per_s(self) -> float:
@@ -115,7 +120,7 @@ class Progress:
             for name in COUNTERS:
                 setattr(self, name, state[name])
             self.pace_min = None if state["pace_min"] is None else float(state["pace_min"])
-        self._requests_before = self.requests
+        self._requests_before, self._outages_before = self.requests, self.outages
         self.shards = shards
         self.found = found
         self.reasons.update({Reason(reason): number for reason, number in reasons.items()})

@@ -107,6 +107,24 @@ def test_quiet_says_nothing_but_warnings_and_errors(run_cli: Cli, double: Double
     assert json.loads(run_cli("run", str(ids), "--out", "b", *double.flags, "--quiet", "--json").out)["rows"] > 0
 
 
+def test_quiet_warns_once_of_an_outage_that_passed(run_cli: Cli, double: Double, tmp_path: Path) -> None:
+    """Whoever waits for the export learns why it was late; a retry, which met none, says nothing of that."""
+    seen = int(double.stats()["requests"])
+    double.control(outages=[f"http502:requests={seen + 20}-{seen + 44}"])
+    ids = write_ids(tmp_path / "ids.csv", IDS)
+    command = ("run", str(ids), "--out", "export", *double.flags, "--quiet", "--log-format", "json")
+    ran = run_cli(*command)
+    assert (ran.code, ran.out) == (0, "")
+    (told,) = map(json.loads, ran.err.splitlines())
+    assert (told["level"], told["outages"]) == ("warning", 1)
+    assert re.fullmatch(r"The service was out of reach once, for .* in all; it was waited for\.", told["message"])
+    assert told["paused_s"] == pytest.approx(read_export(tmp_path / "export").manifest["paused_s"], abs=0.01)
+    double.control(outages=[])
+    again = run_cli("retry", "export", "--reasons", "unknown_account", "--quiet", *double.flags)
+    assert (again.code, again.err) == (0, "")
+    assert read_export(tmp_path / "export").manifest["outages"] == 1
+
+
 def test_every_command_can_be_quiet(run_cli: Cli, double: Double, tmp_path: Path) -> None:
     """Where all is well the exit code alone tells; what is wrong is told all the same, and JSON is printed."""
     ids = write_ids(tmp_path / "ids.csv", IDS[:500])
