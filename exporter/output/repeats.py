@@ -20,6 +20,7 @@ from exporter.flatten import Array, arrow_schema
 from exporter.output import memory
 from exporter.output.apart import Range, disjoint
 from exporter.output.duplicates import PARTITION_ACCOUNTS, SCRATCH, Later
+from exporter.output.scratch import scratch
 
 STAGED_ACCOUNTS = 100_000  # held in memory before they are laid down
 _STAGED = arrow_schema({"account": pa.string()})
@@ -73,7 +74,7 @@ class Repeats:
         held, self._held, self._on_disk = self._held, [], self._accounts
         with _in_scratch():
             if self._staged is None:
-                self._folder = Path(self._scratch.enter_context(tempfile.TemporaryDirectory(prefix="exporter-")))
+                self._folder = self._scratch.enter_context(scratch())
                 file = self._scratch.enter_context((self._folder / "accounts").open("wb", buffering=0))
                 self._staged = pa.ipc.new_stream(file, _STAGED, options=SCRATCH)
             if held:

@@ -270,6 +270,26 @@ def test_a_signal_while_repeats_are_counted_leaves_nothing(tmp_path: Path, scrat
     assert not list(scratch.iterdir())
 
 
+def test_what_a_killed_plan_left_goes_with_the_next(run_cli: Cli, tmp_path: Path, scratch: Path) -> None:
+    """Of plans that are at work nothing is taken: each comes to its end beside the other."""
+    (tmp_path / "ids.csv").write_bytes(MANY)
+    (scratch / "exporter-scratch-link").symlink_to(tmp_path)
+    killed = fed(scratch)
+    wait_for(killed, lambda: laid_down(scratch) == 1)
+    working = fed(scratch)
+    wait_for(working, lambda: laid_down(scratch) == 2)
+    killed.kill()
+    killed.communicate()
+    assert laid_down(scratch) == 2
+    made = planned(run_cli, "ids.csv", "--shard-rows", "50000", env={"TMPDIR": str(scratch)})
+    assert laid_down(scratch) == 1
+    out, err = working.communicate(timeout=30)
+    assert (working.returncode, err) == (0, b"")
+    assert f"{made['accounts']:,} different ones" in out.decode()
+    assert [path.name for path in scratch.iterdir()] == ["exporter-scratch-link"]
+    assert (tmp_path / "ids.csv").exists()
+
+
 def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
     """Four times the rows, the same peak: what is read is not kept."""
     peaks = []
@@ -286,6 +306,20 @@ def started(scratch: Path, *arguments: str) -> "subprocess.Popen[bytes]":
     pipe = subprocess.PIPE
     env = environment(TMPDIR=str(scratch), EXPORTER_SECRET_KEY="")
     return subprocess.Popen(exporter("plan", *arguments), stdin=pipe, stdout=pipe, stderr=pipe, env=env)
+
+
+def fed(scratch: Path) -> "subprocess.Popen[bytes]":
+    """Start a plan that was given many ids, and waits for more."""
+    process = started(scratch, "-", "--shard-rows", "50000")
+    assert process.stdin
+    process.stdin.write(MANY)
+    process.stdin.flush()
+    return process
+
+
+def laid_down(scratch: Path) -> int:
+    """How many plans have accounts in the folder."""
+    return len(list(scratch.glob("*/accounts")))
 
 
 def wait_for(process: "subprocess.Popen[bytes]", true: Callable[[], bool]) -> None:
