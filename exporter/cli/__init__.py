@@ -9,9 +9,10 @@ import typer
 
 from exporter import __version__
 from exporter.cli import check, config, demo, plan, report, retry, run, simulate, status, verify
-from exporter.cli.exits import exit_code
+from exporter.cli.exits import exit_code, stop_at_once
 from exporter.cli.flags import SERVICE, ending, speak_early, with_settings
 from exporter.cli.guard import keep_secrets
+from exporter.early import on_signals
 
 app = typer.Typer(
     name="exporter",
@@ -54,6 +55,7 @@ def main() -> None:
     """Run a command; always ends the process with one of the exit codes above."""
     keep_secrets()
     speak_early(sys.argv[1:], os.environ)
+    on_signals(stop_at_once)
     code = exit_code(app)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):

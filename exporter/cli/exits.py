@@ -1,8 +1,11 @@
 """What each way to end means to the shell: one table, and the only place where an error is printed."""
 
+import contextlib
+import os
 import signal
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -44,8 +47,9 @@ class Stopped(Exception):  # noqa: N818 - no error: somebody asked for it
 def exit_code(app: typer.Typer) -> int:
     """Run the command line and say how it ended; an error is one line on standard error, never a traceback."""
     try:
-        # Or the library would print usage errors by itself, in three lines.
-        code = app(standalone_mode=False, prog_name="exporter")
+        with _interruptible():
+            # Or the library would print usage errors by itself, in three lines.
+            code = app(standalone_mode=False, prog_name="exporter")
     except SystemExit as ended:  # how the library ends a shell's request for completions
         return ended.code if isinstance(ended.code, int) else COMPLETE
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is told, and ends with one of the codes
@@ -53,6 +57,28 @@ def exit_code(app: typer.Typer) -> int:
         show_failure(_told(error, code), code)
         return code
     return code if isinstance(code, int) else COMPLETE
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C unwind a command. Before and after it there is nothing to unwind: there it ends the process at once."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def stop_at_once(number: int, _frame: FrameType | None) -> None:
+    """End by a signal where nothing is to be drained, with the JSON object if it was not shown before."""
+    show_failure(_stopped_by(number), SIGNAL_CODES[number])
+    os._exit(SIGNAL_CODES[number])
+
+
+def _stopped_by(number: int) -> str:
+    return f"stopped by {signal.Signals(number).name}"
 
 
 def code_of(error: BaseException) -> int:
@@ -69,9 +95,7 @@ def code_of(error: BaseException) -> int:
 def _told(error: BaseException, code: int) -> str:
     """Say what went wrong, and return it: a sentence, or for a bug of ours its traceback. A stop was told already."""
     if isinstance(error, Stopped | KeyboardInterrupt):
-        return (
-            f"stopped by {signal.Signals(next(number for number, ends in SIGNAL_CODES.items() if ends == code)).name}"
-        )
+        return _stopped_by(next(number for number, ends in SIGNAL_CODES.items() if ends == code))
     if isinstance(error, MemoryError):
         sentence = "there is not enough memory. Lower --in-flight or --shard-rows, and run the same command again."
         error = errors.MachineError(sentence)

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from exporter.cli.console import as_text, speak
+from exporter.cli.exits import Stopped
+from exporter.early import WITH_SETTINGS, wants_json
 from exporter.redaction import hide
 from exporter.settings import SECRETS, Settings, flag, given, made, variable
 
@@ -38,8 +41,6 @@ SERVICE = (
     "timeout_s",
 )
 """The settings that any command needs to speak to the service."""
-WITH_SETTINGS = frozenset({"run", "plan", "check", "config", "retry"})
-"""The commands that settings are for."""
 SHOWN = ("as_json", "quiet", "log_format")
 """The settings that say how a command shows itself."""
 Quiet = Annotated[
@@ -56,7 +57,11 @@ def ending(command: Callable[..., int]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def wrapped(**values: Any) -> None:
-        raise typer.Exit(command(**values))
+        try:
+            code = command(**values)
+        except KeyboardInterrupt:  # which the library would take for an end that nobody has to be told of
+            raise Stopped(signal.SIGINT) from None
+        raise typer.Exit(code)
 
     return wrapped
 
@@ -103,16 +108,17 @@ def with_settings(
 
 def speak_early(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
     """Say also what is wrong with flags and settings as flags and environment ask, before they can be read for good."""
+    as_json = wants_json(arguments, environment)
     if not {*arguments[:1]} & WITH_SETTINGS:
+        _speak(quiet=False, as_json=as_json, log_format="text")
         return
     before = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    given_json = environment.get(variable("as_json"), "").lower() in {"1", "true", "t", "yes", "y", "on"}
     logs = environment.get(variable("log_format"), "")
     for place, argument in enumerate(before):
         name, equals, value = argument.partition("=")
         if name == flag("log_format"):
             logs = value if equals else "".join(before[place + 1 : place + 2])
-    _speak(quiet=False, as_json=given_json or flag("as_json") in before, log_format=logs)
+    _speak(quiet=False, as_json=as_json, log_format=logs)
 
 
 def _speak(*, quiet: bool, as_json: bool, log_format: str) -> None:

@@ -48,7 +48,12 @@ def _tell_of_outages(job: "Job") -> None:
 
 def until_signal(work: Coroutine[Any, Any, T], on_stop: Callable[[], None] = lambda: None) -> T:
     """Do some work, which the first signal cancels; `on_stop` is called after that. Raises Stopped then."""
-    return asyncio.run(_until_signal(work, on_stop))
+    before = {number: signal.getsignal(number) for number in SIGNAL_CODES}
+    try:
+        return asyncio.run(_until_signal(work, on_stop))
+    finally:  # the loop leaves the system's own behind
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 async def _until_signal(work: Coroutine[Any, Any, T], on_stop: Callable[[], None]) -> T:

@@ -1,5 +1,6 @@
 """Signals while publishing, and streams that are closed: what is said is true, and two runs never write at once."""
 
+import json
 import os
 import signal
 import subprocess
@@ -93,6 +94,37 @@ def test_sigterm_ends_what_does_not_drain(tmp_path: Path) -> None:
     process.terminate()
     assert process.wait(timeout=20) == 143
     os.close(writer)
+
+
+@pytest.mark.parametrize("library", ["typer", "aiohttp", "pyarrow"])
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_signal_while_libraries_are_loaded_ends_as_promised(
+    double: Double, tmp_path: Path, library: str, name: str, code: int, *, as_json: bool
+) -> None:
+    """Its own exit code, no traceback, and one object for who asked for JSON: from the first moment on."""
+    here = tmp_path / "here"
+    (tmp_path / "slow").mkdir()
+    (tmp_path / f"slow/{library}.py").write_text(f"import time\nopen({str(here)!r}, 'w').close()\ntime.sleep(60)\n")
+    path = os.pathsep.join([str(tmp_path / "slow"), environment().get("PYTHONPATH", "")])
+    command = exporter("run", "ids.csv", "--out", str(tmp_path / "export"), *double.flags)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(PYTHONPATH=path, EXPORTER_JSON=str(as_json)),
+        text=True,
+    )
+    while not here.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.001)
+    process.send_signal(getattr(signal, name))
+    told, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (code, "")
+    if as_json:
+        assert json.loads(told) == {"complete": False, "exit_code": code, "error": f"stopped by {name}"}
+    else:
+        assert told == ""
 
 
 def test_no_standard_input_is_a_sentence(double: Double, tmp_path: Path) -> None:
