@@ -68,7 +68,7 @@ class Planner:
     """Cut chunks of rows into shards and batches.
 
     `add` and `finish` return, in input order, the batches that became full and each shard right after its last batch.
-    The rows begin with shard `first`. Of a shard that is `done` (number -> its ids_hash) nothing is returned: its rows are
+    The rows begin with shard `first`, before which lies a `share` of the input. Of a shard that is `done` (number -> its ids_hash) nothing is returned: its rows are
     only held against the hash. Both raise InputError when they are not the rows that were read before, or not all of them.
     """
 
@@ -81,6 +81,7 @@ class Planner:
         keep: bool = False,
         first: int = 0,
         done: Mapping[int, str] | None = None,
+        share: float | None = 0.0,
     ) -> None:
         self._shard_rows = shard_rows
         self._batch_accounts = batch_accounts
@@ -89,6 +90,7 @@ class Planner:
         self._done = done or {}
         self._done_up_to = max(self._done, default=-1)
         self._row = first * shard_rows
+        self._share = share
         self._open(first)
 
     @property
@@ -106,10 +108,11 @@ class Planner:
             self._take(ids, out)
             if chunk.mark:
                 self._shard.ends = replace(chunk.mark, skip=chunk.mark.skip + taken)
-            self._shard.share = chunk.share
+            self._shard.share = _between(self._share, chunk.share, taken / len(chunk.ids))
             if self._row - self._shard.first_row + 1 == self._shard_rows:
                 self._close(out)
                 self._open(self._shard.number + 1)
+        self._share = chunk.share
         return out
 
     def finish(self) -> list[Batch | Shard]:
@@ -227,3 +230,8 @@ def _cut(bad: BadId) -> BadId:
     if bad.text is None or len(bad.text) <= SHOWN_CHARS_MAX:
         return bad
     return BadId(bad.text[:SHOWN_CHARS_MAX], bad.reason, bad.message)
+
+
+def _between(begin: float | None, end: float | None, part: float) -> float | None:
+    """The share of the input at a `part` of a chunk between two shares; where its begin is not known, that of its end."""
+    return end if begin is None or end is None else begin + (end - begin) * part

@@ -67,10 +67,12 @@ def source_of(job: Job, inputs: Sequence[str] | None = None) -> Source:
     return open_source(inputs or job.inputs, reading_of(job.settings), standard_input=stream)
 
 
-def planner_of(settings: Settings, *, first: int = 0, done: Mapping[int, str] | None = None) -> Planner:
-    """Make what cuts the input into shards and batches; `first` and `done` as it says itself."""
+def planner_of(
+    settings: Settings, *, first: int = 0, done: Mapping[int, str] | None = None, share: float | None = 0.0
+) -> Planner:
+    """Make what cuts the input into shards and batches; `first`, `done` and `share` as it says itself."""
     keep = settings.duplicates == "keep"
-    return Planner(shard_rows=settings.shard_rows, strip=settings.strip, keep=keep, first=first, done=done)
+    return Planner(shard_rows=settings.shard_rows, strip=settings.strip, keep=keep, first=first, done=done, share=share)
 
 
 def identity_of(job: Job, source: Source, *, read: bool = False) -> Identity:

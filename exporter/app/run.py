@@ -144,7 +144,8 @@ class Run:
         settings, progress = self._job.settings, self._job.progress
         # What lies before the first gap is passed over, unless the input is a pipe: then nobody knows whether it is the same.
         before = self._left.before_gap if all(file.bytes is not None for file in self._source.files) else None
-        planner = planner_of(settings, first=before.number + 1 if before else 0, done=self._left.done)
+        first, share = (before.number + 1, before.share) if before else (0, 0.0)
+        planner = planner_of(settings, first=first, done=self._left.done, share=share)
         for chunk in self._source.chunks(before.ends if before else None):
             self._warn_of_shortage(chunk, before)
             events = planner.add(chunk)

@@ -22,7 +22,7 @@ SPREADSHEET = re.compile(r"\d(\.\d+)?E\+\d+")
 def read_csv(
     file: InputFile, reading: Reading, warn: Callable[[str], None], *, block_bytes: int, at: Place = ()
 ) -> Iterator[tuple[Ids, float, Place]]:
-    """The ids of consecutive rows, as they arrive, how many bytes of the file were read, and where these rows begin.
+    """The ids of consecutive rows, as they arrive, the bytes of the file up to their end, and where these rows begin.
 
     A place is (characters, lines and rows before it, index of the id's field, fields in a row): with `at` only what comes
     after it is read as CSV. Raises InputError.
@@ -34,9 +34,12 @@ def read_csv(
         chars, passed, *known = at or (0, 0)
         lines = Lines(file.name, unpacked(blocks, reading.encoding), reading.encoding, skip=(chars, passed))
         records = Records(file.name, lines, reading.delimiter)
+        done = 0.0
         rows = _ids(file.name, records, reading, warn, known)
         for ids, place in _watched(file.name, rows if at else _begun(file.name, lines, rows, reading, warn), warn):
-            yield ids, blocks.read_bytes, place
+            # What was read and not yet given is no part of what is done: a small file is read at once.
+            done = max(done, blocks.read_bytes * records.ended[0] / max(lines.chars_read, 1))
+            yield ids, done, place
 
 
 def _begun(
@@ -120,7 +123,7 @@ def _rounded(ids: Ids) -> int | None:
 class Records:
     """CSV records out of lines, by the standard library's strict reader.
 
-    `began` says how many characters and lines lie before what was taken last.
+    `began` says how many characters and lines lie before what was taken last, `ended` how many before what is taken next.
     """
 
     def __init__(self, name: str, lines: Lines, delimiter: str) -> None:
@@ -129,7 +132,7 @@ class Records:
         self._delimiter = delimiter
         self._list: list[str] = []
         self._passed_over = lines.count
-        self.began = lines.before
+        self.began = self.ended = lines.before
         self._begun = self._begun_chars = 0
         self._reader = csv.reader(chain.from_iterable(self._fed()), delimiter=delimiter, strict=True)
 
@@ -154,14 +157,18 @@ class Records:
                 rows.append(next(reader))
         except csv.Error as error:
             raise self._broken(str(error)) from error
+        self._end()
         return rows
 
     def _begin(self) -> None:
+        self.began = self.ended
+        self._begun, self._begun_chars = self._line, self._lines.chars
+
+    def _end(self) -> None:
         """Take note of where the next record begins: all lines of the last list that were read lie before it."""
         chars, line = max(self.began, self._lines.before)
         first = self._lines.before[1]
-        self.began = (chars + sum(map(len, islice(self._list, line - first, self._line - first))), self._line)
-        self._begun, self._begun_chars = self._line, self._lines.chars
+        self.ended = (chars + sum(map(len, islice(self._list, line - first, self._line - first))), self._line)
 
     def _fed(self) -> Iterator[list[str]]:
         for lines in self._lines:

@@ -41,7 +41,13 @@ class Lines:
             if lines:
                 yield self._handed_out(lines, whole, len(whole) - len(self._carry))
         if self._carry:
-            yield self._handed_out([self._carry], self._carry, len(self._carry))
+            last, self._carry = self._carry, ""
+            yield self._handed_out([last], last, len(last))
+
+    @property
+    def chars_read(self) -> int:
+        """Characters that were read, those of a line that is not whole yet included."""
+        return self.chars + len(self._carry)
 
     def _handed_out(self, lines: list[str], text: str, chars: int) -> list[str]:
         self.before = (self.chars, self.count)

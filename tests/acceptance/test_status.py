@@ -1,5 +1,6 @@
 """`exporter status`: what is done, what is left, and never a trace of having looked."""
 
+import gzip
 import json
 import os
 import subprocess
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.conftest import FLAGS, SHARD_ROWS, Command, Input, ended
+from tests.acceptance.conftest import FLAGS, ROWS, SHARD_ROWS, Command, Input, ended
 from tests.conftest import Ran, environment, exporter, read_export, write_ids
 
 
@@ -70,6 +71,19 @@ def test_an_unfinished_run_is_told_with_what_is_left(command: Command) -> None:
     assert run["rows_all"] == pytest.approx(100_000, rel=0.15)
     assert run["left_s"] == pytest.approx(run["seconds"] * (run["rows_all"] - run["rows"]) / run["rows"])
     assert run["begun_at"] == command.records[0]["at"]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_small_input_is_not_taken_for_what_is_done_of_it(command: Command, *, packed: bool) -> None:
+    """It is read at once, long before it is done: the guess is by where the shard ends, not by what was read."""
+    if packed:
+        (command.folder / "ids.csv").write_bytes(gzip.compress((command.folder / "ids.csv").read_bytes()))
+    command.killed("shard-recorded:3")
+    rows = SHARD_ROWS * len(command.shards)
+    run = facts(command.out)["unfinished"]
+    assert run["rows"] == rows < ROWS
+    assert run["rows_all"] == pytest.approx(ROWS, rel=0.05)
+    assert run["left_s"] > 0
 
 
 def test_a_run_that_has_no_shard_yet_does_not_guess(command: Command) -> None:

@@ -344,11 +344,27 @@ def going_on(shape: Shape, done: Mapping[int, str], first: int = 0) -> Planner:
 
 
 def test_a_shard_knows_where_the_next_begins() -> None:
-    """The mark of the chunk it ends in, and the rows to drop there; the share is that after the chunk."""
+    """The mark of the chunk it ends in, and the rows to drop there; the share is that at its last row."""
     planner = Planner(shard_rows=3, batch_accounts=3)
     events = planner.add(Chunk("0.csv", 1, ["a", "b"], 0.25, Mark(0, 0, (9,))))
     events += planner.add(Chunk("0.csv", 3, ["c", "d", "e", "f", "g"], 0.75, Mark(0, 2, (20,), 1)))
     events += planner.finish()
     shards = [event for event in events if isinstance(event, Shard)]
     assert [shard.ends for shard in shards] == [Mark(0, 2, (20,), 2), Mark(0, 2, (20,), 5), Mark(0, 2, (20,), 6)]
-    assert [shard.share for shard in shards] == [0.75, 0.75, 0.75]
+    assert [shard.share for shard in shards] == pytest.approx([0.35, 0.65, 0.75])
+
+
+def test_a_shard_ends_at_its_part_of_a_chunk() -> None:
+    """The share before the next shard follows from where it lies between two chunks; an unknown one stays unknown."""
+    planner = Planner(shard_rows=4, share=0.2)
+    events = [
+        *planner.add(Chunk("a", 1, ["x"] * 10, 0.4)),
+        *planner.add(Chunk("a", 11, ["x"] * 5, 1.0)),
+        *planner.finish(),
+    ]
+    shares = [event.share for event in events if isinstance(event, Shard)]
+    assert shares == pytest.approx([0.28, 0.36, 0.64, 1.0])
+    unknown = Planner(shard_rows=1, share=None)
+    known = [event.share for event in unknown.add(Chunk("a", 1, ["x", "y"], 0.5)) if isinstance(event, Shard)]
+    assert known == [0.5, 0.5]
+    assert [event.share for event in unknown.add(Chunk("a", 3, ["z"])) if isinstance(event, Shard)] == [None]

@@ -153,6 +153,14 @@ def test_the_share_grows_to_one(packer: str, write: Write, read: Read) -> None:
     assert shares[-1] == 1.0
 
 
+def test_the_share_is_that_of_the_rows(write: Write, read: Read) -> None:
+    """Not of what was read ahead: a small file is read at once, in several chunks."""
+    lines = [b"account_id\n", *(b"%d\n" % number for number in range(12_000))]
+    shares = read(write("ids.csv", b"".join(lines))).shares
+    ends = [sum(map(len, lines[: rows + 1])) for rows in (5_000, 10_000, 12_000)]
+    assert shares == pytest.approx([end / ends[-1] for end in ends])
+
+
 REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "unclosed quote in the middle": (b'account_id,name\nu1,"a\nu2,b\nu3,"c"\n', {}, r"line 2"),
     "unclosed quote at the end": (b'account_id\nu1\nu2\n"u3\nu4\n', {}, r"begins in line 4.*quote"),
