@@ -53,10 +53,10 @@ class Meter:
             say(f"Metrics at {address}")
 
     @contextlib.asynccontextmanager
-    async def renewed(self) -> AsyncIterator[None]:
-        """Write the text file anew now and then."""
+    async def renewed(self, tick_s: float = TEXTFILE_TICK_S) -> AsyncIterator[None]:
+        """Write the text file anew every so often."""
         path = self._job.settings.metrics_textfile
-        task = asyncio.create_task(self._renew(path), name="metrics") if path else None
+        task = asyncio.create_task(self._renew(path, tick_s), name="metrics") if path else None
         try:
             yield
         finally:
@@ -65,9 +65,9 @@ class Meter:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
 
-    async def _renew(self, path: Path) -> None:
+    async def _renew(self, path: Path, tick_s: float) -> None:
         while True:
-            await asyncio.sleep(TEXTFILE_TICK_S)
+            await asyncio.sleep(tick_s)
             await asyncio.to_thread(self._write, path)
 
     def end(self, code: int, outcome: "Outcome | None") -> None:

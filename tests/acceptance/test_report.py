@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -60,6 +61,40 @@ def exported(run_cli: Cli, double: Double, tmp_path: Path) -> Path:
     assert ran.code == 0, ran.err
     assert f"\n  report    {Path('out') / 'report.html'}\n" in ran.out
     return tmp_path / "out"
+
+
+def test_a_page_is_replaced_whole(exported: Path) -> None:
+    """Whoever reads the old one reads it to its end; the new one is another file, and nothing else is left beside it."""
+    path = exported / "report.html"
+    old, names = path.read_bytes(), sorted(exported.iterdir())
+    with path.open("rb") as reading:
+        begin = reading.read(100)
+        report(exported)
+        assert begin + reading.read() == old
+        assert os.fstat(reading.fileno()).st_ino != path.stat().st_ino
+    assert page_of(exported).encode() != old
+    assert sorted(exported.iterdir()) == names
+    elsewhere = exported.parent / "page.html"
+    elsewhere.write_bytes(b"old")
+    with elsewhere.open("rb") as reading:
+        report(exported, to=elsewhere)
+        assert reading.read() == b"old"
+
+
+def test_an_export_that_is_replaced_meanwhile_gives_no_page(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the old one and half of the new would be a report of neither: exit 2, and nothing is written."""
+    draw = page.render
+
+    def replaced(*args: Any, **more: Any) -> bytes:
+        path = exported / "manifest.json"
+        made = json.loads(path.read_text())
+        path.write_text(json.dumps({**made, "finished_at": "2030-01-01T00:00:00.000+00:00"}))
+        return draw(*args, **more)
+
+    monkeypatch.setattr(page, "render", replaced)
+    with pytest.raises(OutputError, match="was replaced while it was read"):
+        report(exported, to=exported.parent / "page.html")
+    assert not (exported.parent / "page.html").exists()
 
 
 # With the run

@@ -28,6 +28,8 @@ class Terminal:
 
     columns: int
     process: "subprocess.Popen[str] | None" = None
+    env: dict[str, str] = field(default_factory=dict)
+    raw: bytes = b""
     pictures: list[list[str]] = field(default_factory=list)
 
     def run(self, command: list[str]) -> str:
@@ -35,7 +37,11 @@ class Terminal:
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, self.columns, 0, 0))
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=theirs, env=environment(TERM="xterm-256color"), text=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            env=environment(**{"TERM": "xterm-256color", "NO_COLOR": "", **self.env}),
+            text=True,
         )
         os.close(theirs)
         screen = pyte.Screen(self.columns, 30)
@@ -43,6 +49,7 @@ class Terminal:
         with os.fdopen(ours, "rb", buffering=0) as terminal:
             while part := _part(terminal.fileno()):
                 stream.feed(part)
+                self.raw += part
                 self.pictures.append([line.rstrip() for line in screen.display if line.strip()])
         out = self.process.stdout.read() if self.process.stdout else ""
         self.process.communicate()
@@ -54,6 +61,27 @@ def _part(terminal: int) -> bytes:
         return os.read(terminal, 65536)
     except OSError:  # the other side is closed
         return b""
+
+
+COLOUR = re.compile(rb"\x1b\[(?:\d+;)*(?:3[0-7]|38;[\d;]+)m")
+
+
+@pytest.mark.parametrize(
+    ("env", "coloured", "drawn"),
+    [({}, True, True), ({"NO_COLOR": "1"}, False, True), ({"TERM": "dumb"}, False, False)],
+    ids=["a terminal", "NO_COLOR", "a dumb terminal"],
+)
+def test_colour_is_for_terminals_that_want_it(
+    double: Double, tmp_path: Path, env: dict[str, str], *, coloured: bool, drawn: bool
+) -> None:
+    """The bar has a colour; NO_COLOR takes it away and leaves the picture; a dumb terminal gets plain lines alone."""
+    ids = write_ids(tmp_path / "ids.csv", IDS[:7_000])
+    terminal = Terminal(100, env=env)
+    out = terminal.run(exporter("run", str(ids), "--out", str(tmp_path / "export"), *double.flags, "--rate", "60"))
+    assert out.startswith("Complete.")
+    assert bool(COLOUR.search(terminal.raw)) == (b"\x1b[36m" in terminal.raw) == coloured
+    assert ("━".encode() in terminal.raw) == drawn
+    assert (b"\x1b" in terminal.raw) == drawn
 
 
 @pytest.mark.parametrize("columns", [40, 80, 120])

@@ -1,6 +1,7 @@
 import asyncio
 import io
 import json
+import sys
 
 import pytest
 import typer
@@ -114,6 +115,56 @@ def test_a_line_of_json_says_what_was_said() -> None:
     """Shares as they are; a path that is no text does not keep a sentence from being said."""
     for sentence, said in (("36% done, 100%% sure, %s", "36% done, 100%% sure, %s"), ("in \udcff", "in \\udcff")):
         assert json.loads(JsonLines()(sentence, "info", {}))["message"] == said
+
+
+async def told_twice(progress: Progress, logs: console.Writer) -> None:
+    """Say a detail, then watch some work until its state was told two times."""
+    told = asyncio.Event()
+    levels: list[str] = []
+
+    def write(sentence: str, level: str, facts: dict[str, object]) -> str | None:
+        levels.append(level)
+        if levels.count(console.INFO) > 1:
+            told.set()
+        return logs(sentence, level, facts)
+
+    console.speak(quiet=False, as_json=False, write=write)
+    try:
+        console.say("a detail", console.DETAIL, shard=3)
+        async with screen.watched(progress), asyncio.timeout(10):
+            await told.wait()
+    finally:
+        console.speak(quiet=False, as_json=False)
+
+
+async def test_a_dumb_terminal_is_told_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can move no cursor, so a picture would be lost on it."""
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(screen, "LOG_TICK_S", 0.0)
+    monkeypatch.setenv("TERM", "dumb")
+    progress = Progress(lambda: 5.0)
+    await told_twice(progress, console.as_text)
+    assert set(terminal.getvalue().splitlines()) == {screen.line(progress)}
+
+
+@pytest.mark.parametrize("logs", [console.as_text, JsonLines()])
+async def test_a_log_tells_the_state_every_so_often(
+    logs: console.Writer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """People get the line alone, log collectors its figures as well; what is for collectors alone people are spared."""
+    monkeypatch.setattr(screen, "LOG_TICK_S", 0.0)
+    progress = Progress(lambda: 5.0)
+    await told_twice(progress, logs)
+    lines = capsys.readouterr().err.splitlines()
+    if logs is console.as_text:
+        assert set(lines) == {screen.line(progress)}
+        return
+    told = [json.loads(line) for line in lines]
+    assert [line["shard"] for line in told if line["level"] == "debug"] == [3]
+    figures = [line for line in told if line["level"] == "info"]
+    assert all(line.items() >= {**screen.facts(progress), "message": screen.line(progress)}.items() for line in figures)
 
 
 def test_a_failure_that_names_no_text_is_told_to_those_who_asked_for_json(capsys: pytest.CaptureFixture[str]) -> None:
