@@ -23,7 +23,7 @@ def commands() -> str:
         (
             "`exporter COMMAND --help` prints the same. Every option that is a setting is also a variable and a key of a file:"
             " see [Settings](settings.md). How a command ends: see [Exit codes](exit-codes.md)."
-            " `exporter --install-completion` has the Tab key complete commands and options."
+            " `exporter --install-completion` has the Tab key complete commands, options, and the values of those that have few."
         ),
         "",
         *page.table(["option", "meaning"], _options(group)),

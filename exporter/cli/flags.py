@@ -13,7 +13,7 @@ from exporter.cli.console import as_text, speak
 from exporter.cli.exits import Stopped
 from exporter.early import WITH_SETTINGS, wants_json
 from exporter.redaction import hide
-from exporter.settings import SECRETS, Settings, flag, given, made, variable
+from exporter.settings import SECRETS, Settings, choices, flag, given, made, variable
 
 METAVARS = {
     "in_flight": "NUMBER",
@@ -141,8 +141,18 @@ def _flag(name: str) -> inspect.Parameter:
         help=f"{field.description}{shown}",
         show_default=False,
         metavar=None if switch else METAVARS.get(name, name.rpartition("_")[2].upper()),
+        autocompletion=offering(choices(name)),
     )
     return _parameter(name, bool if switch else str, option)
+
+
+def offering(values: Sequence[str]) -> Callable[[str], list[str]] | None:
+    """Have a shell offer these values where a flag's own is to be completed."""
+
+    def offered(incomplete: str) -> list[str]:
+        return [value for value in values if value.startswith(incomplete)]
+
+    return offered if values else None
 
 
 def _parameter(name: str, kind: type, option: Any) -> inspect.Parameter:

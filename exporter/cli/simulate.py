@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from exporter.cli.console import say, show
+from exporter.cli.flags import offering
 from exporter.errors import SettingsError
 from exporter.simulator.config import UNKNOWN_AS, Config
 from exporter.simulator.faults import KINDS, OUTAGES, parse_faults
@@ -37,7 +38,10 @@ def simulate(  # noqa: PLR0913, PLR0917 - its flags
         float, typer.Option(help="Share of unknown accounts, 0 to 1.", metavar="SHARE")
     ] = _DEFAULT.unknown_share,
     unknown_as: Annotated[
-        str, typer.Option(help="How it answers about those.", metavar="|".join(UNKNOWN_AS))
+        str,
+        typer.Option(
+            help="How it answers about those.", metavar="|".join(UNKNOWN_AS), autocompletion=offering(UNKNOWN_AS)
+        ),
     ] = _DEFAULT.unknown_as,
     latency_ms: Annotated[str, typer.Option(help="Every answer waits so long.", metavar="FROM-TO")] = "0-0",
     fault: Annotated[list[str] | None, typer.Option(help=_FAULTS, metavar="KIND=SHARE")] = None,

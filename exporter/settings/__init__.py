@@ -4,7 +4,7 @@ Every setting is a flag (`--shard-rows`), a variable (`EXPORTER_SHARD_ROWS`) and
 but for the secrets, which are never flags. Seen by `app`, `cli` and `library` alone: the parts take plain values.
 """
 
-from exporter.settings.load import DEFAULT, Given, flag, given, load, made, only, spelt, variable
+from exporter.settings.load import DEFAULT, Given, choices, flag, given, load, made, only, spelt, variable
 from exporter.settings.model import SECRETS, WAYS, Settings
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "WAYS",
     "Given",
     "Settings",
+    "choices",
     "flag",
     "given",
     "load",

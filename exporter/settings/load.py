@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic_settings import TomlConfigSettingsSource
@@ -65,6 +65,12 @@ def flag(name: str) -> str:
 def variable(name: str) -> str:
     """Return the variable of a setting."""
     return f"{PREFIX}{spelt(name).upper()}"
+
+
+def choices(name: str) -> tuple[str, ...]:
+    """Return the values that a setting can have where these are few, or those that most people give."""
+    field = Settings.model_fields[name]
+    return get_args(field.annotation) if get_origin(field.annotation) is Literal else tuple(field.examples or ())
 
 
 def load(config: Path | None = None, before: Mapping[str, object] | None = None, /, **flags: object) -> Settings:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from exporter.api.regions import host_of
+from exporter.api.regions import REGIONS, host_of
 from exporter.errors import SettingsError
 from exporter.settings.secret import read_secret
 from exporter.settings.values import AUTO, Accounts, Delimiter, Encoding, Limit, Names, Share, Types
@@ -59,7 +59,8 @@ class Settings(BaseSettings):
 
     region: str | None = Field(
         default=None,
-        description="Where the app lives: china, singapore, seoul, tokyo, frankfurt, silicon-valley, jakarta, mumbai, saudi-arabia.",
+        description=f"Where the app lives: {', '.join(REGIONS)}.",
+        examples=list(REGIONS),
     )
     base_url: str | None = Field(default=None, description="The service's address, instead of a region's.")
     sdkappid: Annotated[int, Field(gt=0)] | None = Field(default=None, description="The app's number.")
@@ -91,6 +92,7 @@ class Settings(BaseSettings):
     attributes: Names = Field(
         default=None,
         description="Exactly these attributes, a,b,c; or auto: ask the app for its names first. Without it: all that are seen.",
+        examples=[AUTO],
     )
     types: Types = Field(
         default_factory=dict, description="Column types, name=type,…: text, int64, float64, bool, timestamp."

@@ -118,16 +118,25 @@ def test_every_setting_of_the_example_can_be_given(tmp_path: Path, left_out: str
             assert getattr(made, name) == default, name
 
 
-def test_the_shell_completes_commands_and_flags(tmp_path: Path) -> None:
+def test_the_shell_completes_commands_flags_and_values(tmp_path: Path) -> None:
     """What `--install-completion` puts into a shell asks us, and we answer."""
     entry = tmp_path / "exporter"
     entry.write_text(f"#!{sys.executable}\nfrom exporter.__main__ import main\n\nmain()\n")
     entry.chmod(0o755)
     installed = _answer(entry, tmp_path, "--show-completion", "bash")
     assert "_EXPORTER_COMPLETE=complete_bash" in installed
-    for words, wanted in (("exporter ver", "verify"), ("exporter run --shard", "--shard-rows")):
+    for words, wanted in (
+        ("exporter ver", ["verify"]),
+        ("exporter run --shard", ["--shard-rows"]),
+        ("exporter run --region s", ["singapore", "seoul", "silicon-valley", "saudi-arabia"]),
+        ("exporter check --region tok", ["tokyo"]),
+        ("exporter plan --duplicates ", ["drop", "keep"]),
+        ("exporter run --attributes ", ["auto"]),
+        ("exporter run --rate ", []),
+        ("exporter simulate --unknown-as a", ["absent"]),
+    ):
         asking = {"_EXPORTER_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
-        assert wanted in _answer(entry, tmp_path, **asking).split()
+        assert _answer(entry, tmp_path, **asking).split() == wanted, words
 
 
 def _answer(entry: Path, home: Path, *arguments: str, **more: str) -> str:
