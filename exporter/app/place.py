@@ -1,14 +1,13 @@
 """Where an export may lie: in a folder of this machine that is its own, beside nothing that somebody else works with.
 
-So no output folder holds the working directory or the input, and none lies within the input: a run would read what it
-wrote, and an `--overwrite` years later would stand among somebody's files. What is an export already, or an unfinished
-run, may be named from within; and so may an empty folder.
+So no output folder holds the working directory: an export would be spread over somebody's files. What is an export
+already, or an unfinished run, may be named from within; and so may an empty folder. And none lies within an input folder:
+a run would read what it wrote.
 """
 
 import contextlib
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 from exporter.app.job import Job
@@ -26,25 +25,23 @@ def refuse_no_folder(job: Job) -> None:
             " there once it is complete."
         )
     with contextlib.suppress(FileNotFoundError):  # one that was removed lies nowhere
-        _refuse_shared(job.out, {"the current folder": _real(os.getcwd())})  # noqa: PTH109 - links are followed anyway
+        _refuse_shared(job.out, _real(os.getcwd()))  # noqa: PTH109 - links are followed anyway
     read = [_real(given) for given in job.inputs if os.path.isdir(given)]  # noqa: PTH112 - see `_real`
     _refuse_own_output(job, own=any(_real(job.out).is_relative_to(given) for given in read))
 
 
 def refuse_own_files(job: Job, source: Source) -> None:
-    """Refuse input files that this run would replace, and an output folder that holds any of them."""
-    files = {f"the input {file.name}": _real(file.path) for file in source.files if file.path}
+    """Refuse input files that this run would replace."""
+    files = [_real(file.path) for file in source.files if file.path]
     written = [_real(job.out) / name for name in (*FOLDERS, folder.RUN)]
-    _refuse_own_output(job, own=any(file.is_relative_to(place) for file in files.values() for place in written))
-    _refuse_shared(job.out, files)
+    _refuse_own_output(job, own=any(file.is_relative_to(place) for file in files for place in written))
 
 
-def _refuse_shared(out: Path, others: Mapping[str, Path]) -> None:
-    """Refuse an output folder that is, or holds, any of these places, unless it is an export's own already."""
-    held = next((what for what, place in others.items() if place.is_relative_to(_real(out))), None)
-    if held and not _is_its_own(out):
+def _refuse_shared(out: Path, current: Path) -> None:
+    """Refuse an output folder that is, or holds, the current one, unless it is an export's own already."""
+    if current.is_relative_to(_real(out)) and not _is_its_own(out):
         raise SettingsError(
-            f"--out {out} must name a folder of its own for the export, such as --out export: it holds {held}."
+            f"--out {out} must name a folder of its own for the export, such as --out export: it holds the current folder."
         )
 
 
