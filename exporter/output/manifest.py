@@ -18,7 +18,7 @@ from exporter.schema import ACCOUNT, Column
 
 NAME = "manifest.json"
 FORMAT = 2
-TOLD = ("duplicates", "blank", "spaced", "ids_hash", "seen", "ignored", "share")
+TOLD = ("duplicates", "blank", "spaced", "ids_hash", "seen", "ignored")
 """Of a shard's facts those that stand in its entry as they are."""
 
 

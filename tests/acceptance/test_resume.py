@@ -644,7 +644,8 @@ def test_every_kind_of_input_goes_on(
             with pytest.raises(MachineError, match="by the test"):
                 in_process(stopped, progress=Stopping(shards), **flags)
     in_process(stopped, **flags)
-    assert read_export(stopped.out).manifest["input"] == len(given.ids)
+    made, expected = (read_export(each.out).manifest for each in (stopped, whole))
+    assert (made["input"], made["shards"]) == (len(given.ids), expected["shards"])
     assert files_of(stopped.out) == files_of(whole.out)
 
 
