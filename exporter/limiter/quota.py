@@ -31,7 +31,8 @@ class Share:
     rate: float
     waiting: int = 0
     asked_at: float = -math.inf  # when it last asked for a token, or sent a request
-    due: float = -math.inf  # when its next call may start, for the sake of distance
+    spaced_at: float = -math.inf  # from when its next call keeps a distance
+    due: float = -math.inf  # when that may start
     is_spaced: bool = False  # that distance is kept: the call waits for a token alone
 
 
@@ -113,11 +114,16 @@ class Quota:
         return quota
 
     def _spaced_at(self, share: Share, now: float, distance_s: float) -> float:
-        """Return when a call keeps its distance. The next one's begins then, not when a token is free: stalls are made up."""
+        """Return when a call keeps its distance. The next one's begins then, not when a token is free: stalls are made up.
+
+        Once fewer wait, or the pace is higher, the shorter distance of now is enough.
+        """
+        share.due = min(share.due, share.spaced_at + distance_s)
         if not share.is_spaced and share.due <= now:
             share.is_spaced = True
             if distance_s and self._rate < RATE_UNLIMITED:
-                share.due = max(share.due, now - LATE_S) + distance_s
+                share.spaced_at = max(share.due, now - LATE_S)
+                share.due = share.spaced_at + distance_s
         return now if share.is_spaced else share.due
 
     def _asks(self, share: Share) -> tuple[float, int]:

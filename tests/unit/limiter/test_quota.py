@@ -144,6 +144,51 @@ def test_the_lowest_rate_holds_as_long_as_its_job_asks() -> None:
     assert most_in_a_second(after) <= 100
 
 
+def test_who_is_left_alone_keeps_no_distance_any_more() -> None:
+    """Nineteen of twenty jobs end, and the last one keeps no distance of theirs: it has the whole at once."""
+
+    async def go() -> tuple[list[Start], float]:
+        starts: list[Start] = []
+        limiters = side_by_side(*[1] * 19, 100)
+        others = [asyncio.ensure_future(saturated(each, job, starts)) for job, each in enumerate(limiters[:19])]
+        await asyncio.sleep(10)
+        await limiters[19].start()
+        await ended(*others)
+        over = asyncio.get_running_loop().time()
+        last = asyncio.ensure_future(saturated(limiters[19], 19, starts))
+        await asyncio.sleep(10)
+        await ended(last)
+        return starts, over
+
+    starts, over = run(go())
+    assert sum(over + ASKS_S <= at < over + ASKS_S + 3 for at, _ in starts) >= 250
+
+
+def test_many_jobs_find_their_way_back_as_one_does() -> None:
+    """Everything is refused for 20 seconds: twenty jobs then start about as much in the next ten as one alone."""
+
+    async def go(jobs: int) -> int:
+        clock = asyncio.get_running_loop().time
+        served_at, served = clock() + 20, list[float]()
+
+        async def ask(limiter: Limiter) -> None:
+            while True:
+                token = await limiter.token()
+                token.sent()
+                is_refused = clock() < served_at
+                await asyncio.sleep(0.02)
+                token.answered(refused=is_refused)
+                if not is_refused:
+                    served.append(clock())
+
+        asking = [asyncio.ensure_future(ask(each)) for each in side_by_side(*[100] * jobs) for _ in range(4)]
+        await asyncio.sleep(30)
+        await ended(*asking)
+        return len(served)
+
+    assert run(go(20)) >= 0.8 * run(go(1))
+
+
 def test_a_job_that_nobody_reads_on_slows_nobody() -> None:
     """One of a call a second that is there still, and asks for nothing, is no measure for the others."""
 
