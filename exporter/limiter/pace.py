@@ -38,9 +38,9 @@ class Pace:
 
     def __init__(self, rate_max: float) -> None:
         self._rate_max = self._level = rate_max
-        self._full = True
+        self._full = True  # nothing that was refused holds the rate down
         self._top = 0.0  # the most that was accepted in a second at this level
-        self._climbs_from = 0.0
+        self._climbs_from = -math.inf
         self._began = math.inf
         self._cut_at = self._doubted_at = self._mood_until = -math.inf
         self._left: deque[float] = deque()  # when calls left
@@ -51,8 +51,8 @@ class Pace:
         self.paused_until = -math.inf
 
     def allow(self, rate_max: float) -> None:
-        """Allow so much from now on; what was found out stays so."""
-        self._rate_max = rate_max
+        """Allow so much from now on; what was found out stays so: the full rate of before may be all that is known."""
+        self._rate_max, self._full = rate_max, False
 
     def at(self, now: float) -> float:
         """Return the rate in force."""

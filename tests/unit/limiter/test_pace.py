@@ -157,3 +157,25 @@ def test_a_rate_that_never_was_refused_is_in_force() -> None:
     accept(pace, 50, 10.0)
     assert pace.at(10.0) == 99.9
     assert pace.paused_until == -math.inf
+
+
+def test_a_lower_rate_for_a_while_does_not_forget_what_was_found_out() -> None:
+    """Cut to about half, held to a tenth for a moment, and allowed the whole again: the pace goes on from the half."""
+    pace = Pace(100)
+    accept(pace, 50, 10.0)
+    row(pace, 10.0)
+    let_pass(pace, 10.1, 10.1)
+    before = pace.at(10.2)
+    pace.allow(10)
+    assert pace.at(10.2) == 10
+    pace.allow(100)
+    assert pace.at(10.2) == before < 60
+
+
+@pytest.mark.parametrize("now", [0.0, 1e6])
+def test_a_rate_that_nothing_refused_is_full_at_once(now: float) -> None:
+    """Whatever was allowed before, and however early on the clock."""
+    pace = Pace(20)
+    assert pace.at(now) == 20
+    pace.allow(1000)
+    assert pace.at(now) == 1000
