@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from exporter.api.client import Client
+from exporter.api.regions import base_url_of
 from exporter.batching import BATCH_ACCOUNTS_MAX, Shard
 from exporter.errors import ServiceRefusal
 from exporter.limiter import QUOTAS, RATE_UNLIMITED, Limiter, limited
@@ -28,7 +29,8 @@ class Asking:
 
     def __init__(self, settings: Settings, progress: Progress, tell: Callable[[str], None]) -> None:
         self._settings, self._progress, self._tell = settings, progress, tell
-        share = QUOTAS.join((settings.address, settings.sdkappid), settings.rate)
+        host = base_url_of(settings.address).lower()  # however the caller wrote it
+        share = QUOTAS.join((host, settings.sdkappid), settings.rate)
         self.limiter = Limiter(share, on_slow_down=progress.slowed)
         if settings.rate < RATE_UNLIMITED:
             progress.rate = settings.rate

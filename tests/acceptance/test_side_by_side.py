@@ -132,3 +132,11 @@ def test_one_after_the_other_shares_the_second_between_them(app: Double) -> None
     for job in range(10):
         with exporter.stream(ids_of(job, 25), **wanted(app, attributes=["level"])) as batches:
             assert sum(batch.num_rows for batch in batches) > 0
+
+
+def test_an_address_written_in_another_way_is_the_same_app(app: Double) -> None:
+    """Of two streams one has the address in capitals and with a slash behind it."""
+    other = StreamOptions(base_url=f"{app.address.upper()}/")
+    with ThreadPoolExecutor(2) as threads:
+        jobs = [threads.submit(streamed, app, 0), threads.submit(streamed, app, 1, **other)]
+        assert [job.result() for job in jobs] == [100 * REQUESTS] * 2
