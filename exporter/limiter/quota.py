@@ -1,8 +1,9 @@
 """The quota of one app, which all jobs of a process draw their tokens from, whatever their threads and event loops.
 
 The lowest rate of the jobs that ask holds for all of them: so each keeps its own promise, with the calls of the others
-counted in. A job asks while one of its calls waits for a token, and until a second after the last one left: one that has
-ended, or that nobody reads on, slows nobody. A refusal met by one of them slows all.
+counted in. A job asks while one of its calls waits for a token, and until a second after the last one left, or
+longer where a rate below one has a longer window: one that has ended, or that nobody reads on, slows nobody. A refusal met
+by one of them slows all.
 
 Whoever finds a token free may have it. To be fair, a job's own starts keep a distance while others wait, the longer the more
 they are: of two jobs that want all, none gets more than five eighths.
@@ -20,7 +21,7 @@ from exporter.limiter.pace import CATCH_UP, Pace
 from exporter.limiter.window import RATE_UNLIMITED, Sent, Window, window_of
 
 LATE_S = 0.01  # a start that comes late, for timers do, is made up for by so much
-ASKS_S = 1.0  # after its last call a job's rate holds: one rolling second
+ASKS_S = 1.0  # after its last call a job's rate holds: one rolling second, or the longer window of a rate below one
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -132,7 +133,7 @@ class Quota:
         rate, others = share.rate, 0
         for known in self._shares:
             each = known()
-            if each and each is not share and each.asked_at > now - ASKS_S:
+            if each and each is not share and each.asked_at > now - max(ASKS_S, 1.0 / each.rate):
                 rate = min(rate, each.rate)
                 others += each.waiting > 0
         if rate != self._rate:

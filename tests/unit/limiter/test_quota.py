@@ -225,6 +225,23 @@ def test_a_second_begins_when_the_request_has_left() -> None:
     assert len(starts) > 100
 
 
+@pytest.mark.parametrize("rate", [0.2, 0.5, 0.7])
+def test_a_rate_below_one_holds_for_its_whole_window(rate: float) -> None:
+    """A job that comes after the first call of one that may call every few seconds starts nothing in its window."""
+
+    async def go() -> list[Start]:
+        starts: list[Start] = []
+        slow, fast = side_by_side(rate, 100)
+        jobs = [asyncio.ensure_future(saturated(slow, 0, starts))]
+        await asyncio.sleep(1.05)
+        jobs.append(asyncio.ensure_future(saturated(fast, 1, starts)))
+        await asyncio.sleep(10 / rate)
+        await ended(*jobs)
+        return starts
+
+    assert most_in_a_second([at for at, _ in run(go())], 1 / rate) == 1
+
+
 def test_without_a_limit_together_there_is_none() -> None:
     """Jobs of which none has a limit wait for nothing; one that has a limit holds them to it."""
 
