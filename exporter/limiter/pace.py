@@ -148,4 +148,5 @@ def _add(moments: deque[float], moment: float) -> None:
 
 def _in_second(moments: deque[float], until: float) -> int:
     """Count the moments of the second that ends then."""
-    return sum(until - 1 < moment <= until for moment in moments)
+    # A copy: where garbage is collected meanwhile, a call may end that nobody awaits any more.
+    return sum(until - 1 < moment <= until for moment in list(moments))

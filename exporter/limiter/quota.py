@@ -22,6 +22,7 @@ from exporter.limiter.window import RATE_UNLIMITED, Sent, Window, window_of
 
 LATE_S = 0.01  # a start that comes late, for timers do, is made up for by so much
 ASKS_S = 1.0  # after its last call a job's rate holds: one rolling second, or the longer window of a rate below one
+FORGETS_S = 60.0  # after the last call of all who joins finds the pace out anew
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -56,7 +57,10 @@ class Quota:
         """Take a job in; it leaves by being forgotten."""
         share = Share(self, min(rate, RATE_UNLIMITED))
         with self._lock:
-            self._shares = [*(each for each in self._shares if each()), weakref.ref(share)]
+            others = [each for known in self._shares if (each := known())]
+            if not any(each.asked_at > self._clock() - FORGETS_S for each in others):
+                self._pace, self._due = Pace(self._rate), -math.inf
+            self._shares = [weakref.ref(each) for each in (*others, share)]
         return share
 
     def take(self, share: Share) -> Sent | float:

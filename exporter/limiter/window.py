@@ -134,8 +134,8 @@ class Window:
         if in_use < (self._tokens if tokens is None else min(tokens, self._tokens)):
             return now
         first = self._sent[0].at + least_s if self._sent else math.inf
-        if self._leaving:
-            first = min(first, next(iter(self._leaving)).given_at + self.LEAVES_S_MAX)
+        if leaving := self._first_leaving():
+            first = min(first, leaving.given_at + self.LEAVES_S_MAX)
         return min(first, self._held[0]) if self._held else first
 
     def _take_back(self, now: float, least_s: float) -> None:
@@ -144,5 +144,9 @@ class Window:
             heapq.heappush(self._held, sent.at + self._window_s + self.way.hold_s(sent, now))
         while self._held and self._held[0] <= now:
             heapq.heappop(self._held)
-        while self._leaving and (first := next(iter(self._leaving))).given_at + self.LEAVES_S_MAX <= now:
-            del self._leaving[first]
+        while (first := self._first_leaving()) and first.given_at + self.LEAVES_S_MAX <= now:
+            self._leaving.pop(first, None)
+
+    def _first_leaving(self) -> Sent | None:
+        # Calls that nobody awaits any more end where garbage is collected, which may be between any two steps.
+        return next(iter(self._leaving), None)

@@ -380,3 +380,23 @@ def test_the_pace_is_never_above_its_own_rate() -> None:
         return [fast.pace(), slow.pace()]
 
     assert run(go()) == [100, 20]
+
+
+def test_what_was_refused_long_ago_is_forgotten() -> None:
+    """A job that was refused to its end is still held by somebody: one that begins a minute later begins at the whole rate."""
+
+    async def go() -> tuple[float, float]:
+        clock = asyncio.get_running_loop().time
+        quota = Quota(clock)
+        before = Limiter(quota.join(100))
+        for _ in range(2 * ROW):
+            await before.start()
+            before.answered(Sent(clock(), clock()), refused=True)
+        await asyncio.sleep(30)
+        soon = Limiter(quota.join(100)).pace()
+        await asyncio.sleep(61)
+        return soon, Limiter(quota.join(100)).pace()
+
+    soon, late = run(go())
+    assert soon < 10
+    assert late == 100
