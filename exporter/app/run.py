@@ -164,14 +164,21 @@ class Run:
         if self._room_checked or not chunk.share:
             return
         self._room_checked = True
-        read = (before.share if before else 0.0) or 0.0
-        if chunk.share > read:
-            rows = round(len(chunk.ids) * (1 - read) / (chunk.share - read))
-            if sentence := shortage(self._place.out, rows, self._job.settings.shard_rows):
-                self._job.warn(sentence)
+        done, share = (before.last_row, before.share or 0.0) if before else (0, 0.0)
+        rows = rows_left(chunk, done, share)
+        if sentence := shortage(self._place.out, rows, self._job.settings.shard_rows):
+            self._job.warn(sentence)
 
     def _durable(self, facts: ShardFacts) -> None:
         self._place.record_shard(facts, self._job.progress.state())
         self._shards.append(facts)
         self._job.progress.committed()
         self._job.on_shard(facts)
+
+
+def rows_left(chunk: Chunk, done: int, share: float) -> int:
+    """Estimate the rows from a chunk on, before which `done` rows lie, and a `share` of the input; 0 where nobody can tell.
+
+    It goes by all rows so far: of packed files the share grows by leaps, and from one chunk alone anything might follow.
+    """
+    return round((done + len(chunk.ids)) / chunk.share * (1 - share)) if chunk.share else 0
