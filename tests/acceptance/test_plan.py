@@ -290,6 +290,18 @@ def test_what_a_killed_plan_left_goes_with_the_next(run_cli: Cli, tmp_path: Path
     assert (tmp_path / "ids.csv").exists()
 
 
+@pytest.mark.parametrize("holds", ["notes.txt", "accounts/notes.txt", "later-000001.bak"])
+def test_what_somebody_else_called_so_is_left_alone(run_cli: Cli, tmp_path: Path, scratch: Path, holds: str) -> None:
+    """A folder of that name that holds what no plan writes is no plan's: it stays as it is."""
+    (tmp_path / "ids.csv").write_bytes(MANY)
+    theirs = scratch / "exporter-scratch-theirs" / holds
+    theirs.parent.mkdir(parents=True)
+    (scratch / "exporter-scratch-theirs").chmod(0o700)
+    theirs.write_text("theirs")
+    planned(run_cli, "ids.csv", "--shard-rows", "50000", env={"TMPDIR": str(scratch)})
+    assert theirs.read_text() == "theirs"
+
+
 def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
     """Four times the rows, the same peak: what is read is not kept."""
     peaks = []
