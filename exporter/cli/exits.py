@@ -47,9 +47,8 @@ class Stopped(Exception):  # noqa: N818 - no error: somebody asked for it
 def exit_code(app: typer.Typer) -> int:
     """Run the command line and say how it ended; an error is one line on standard error, never a traceback."""
     try:
-        with _interruptible():
-            # Or the library would print usage errors by itself, in three lines.
-            code = app(standalone_mode=False, prog_name="exporter")
+        # Or the library would print usage errors by itself, in three lines.
+        code = app(standalone_mode=False, prog_name="exporter")
     except SystemExit as ended:  # how the library ends a shell's request for completions
         return ended.code if isinstance(ended.code, int) else COMPLETE
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is told, and ends with one of the codes
@@ -60,7 +59,7 @@ def exit_code(app: typer.Typer) -> int:
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Let Ctrl-C unwind a command. Before and after it there is nothing to unwind: there it ends the process at once."""
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.SIG_IGN:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from exporter.cli.console import as_text, speak
-from exporter.cli.exits import Stopped
+from exporter.cli.exits import Stopped, interruptible
 from exporter.early import WITH_SETTINGS, wants_json
 from exporter.redaction import hide
 from exporter.settings import SECRETS, Settings, choices, flag, given, made, variable
@@ -58,7 +58,8 @@ def ending(command: Callable[..., int]) -> Callable[..., None]:
     @functools.wraps(command)
     def wrapped(**values: Any) -> None:
         try:
-            code = command(**values)
+            with interruptible():
+                code = command(**values)
         except KeyboardInterrupt:  # which the library would take for an end that nobody has to be told of
             raise Stopped(signal.SIGINT) from None
         raise typer.Exit(code)

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -125,6 +126,27 @@ def test_a_signal_while_libraries_are_loaded_ends_as_promised(
         assert json.loads(told) == {"complete": False, "exit_code": code, "error": f"stopped by {name}"}
     else:
         assert told == ""
+
+
+WHILE_READ = """
+import os, signal, typer.core
+from exporter.__main__ import main
+read = typer.core.TyperGroup.parse_args
+def parse_args(*given):
+    os.kill(os.getpid(), signal.{name})
+    return read(*given)
+typer.core.TyperGroup.parse_args = parse_args
+main()
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_while_the_command_is_read_ends_as_promised(tmp_path: Path, name: str, code: int) -> None:
+    """Between the libraries and the command itself nothing is begun, and who asked for JSON is told so too."""
+    command = [sys.executable, "-c", WHILE_READ.format(name=name), "status", str(tmp_path), "--json"]
+    done = subprocess.run(command, capture_output=True, env=environment(), check=False)
+    assert (done.returncode, done.stderr) == (code, b"")
+    assert json.loads(done.stdout) == {"complete": False, "exit_code": code, "error": f"stopped by {name}"}
 
 
 def test_no_standard_input_is_a_sentence(double: Double, tmp_path: Path) -> None:
