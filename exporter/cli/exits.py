@@ -6,7 +6,7 @@ import signal
 import traceback
 from collections.abc import Iterator, Mapping
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -70,7 +70,7 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def stop_at_once(number: int, _frame: FrameType | None) -> None:
+def stop_at_once(number: int, _frame: FrameType | None = None) -> NoReturn:
     """End by a signal where nothing is to be drained, with the JSON object if it was not shown before."""
     show_failure(_stopped_by(number), SIGNAL_CODES[number])
     os._exit(SIGNAL_CODES[number])

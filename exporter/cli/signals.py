@@ -1,7 +1,6 @@
 """Signals: the first lets a job end what is in flight and keep what is whole, a second ends at once."""
 
 import asyncio
-import os
 import shlex
 import signal
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from exporter.cli.console import WARNING, is_quiet, say
-from exporter.cli.exits import SIGNAL_CODES, Stopped, judge
+from exporter.cli.exits import SIGNAL_CODES, Stopped, judge, stop_at_once
 from exporter.cli.metering import metered
 from exporter.cli.screen import watched
 from exporter.figures import duration, times
@@ -62,7 +61,7 @@ async def _until_signal(work: Coroutine[Any, Any, T], on_stop: Callable[[], None
 
     def stop(number: int) -> None:
         if stopped or task is None:
-            os._exit(128 + number)
+            stop_at_once(number)
         stopped.append(number)
         task.cancel()
 
