@@ -5,7 +5,6 @@ already, or an unfinished run, may be named from within; and so may an empty fol
 a run would read what it wrote.
 """
 
-import contextlib
 import os
 import re
 from pathlib import Path
@@ -24,8 +23,7 @@ def refuse_no_folder(job: Job) -> None:
             f"--out {job.out} is no folder of this machine: name a folder that is to hold the export, and copy it from"
             " there once it is complete."
         )
-    with contextlib.suppress(FileNotFoundError):  # one that was removed lies nowhere
-        _refuse_shared(job.out, _real(os.getcwd()))  # noqa: PTH109 - links are followed anyway
+    _refuse_shared(job.out, _current())
     read = [_real(given) for given in job.inputs if os.path.isdir(given)]  # noqa: PTH112 - see `_real`
     _refuse_own_output(job, own=any(_real(job.out).is_relative_to(given) for given in read))
 
@@ -43,6 +41,14 @@ def _refuse_shared(out: Path, current: Path) -> None:
         raise SettingsError(
             f"--out {out} must name a folder of its own for the export, such as --out export: it holds the current folder."
         )
+
+
+def _current() -> Path:
+    """Return the current folder; one that was removed lies nowhere, yet `/` would hold it."""
+    try:
+        return _real(os.getcwd())  # noqa: PTH109 - links are followed anyway
+    except FileNotFoundError:
+        return Path("/")
 
 
 def _is_its_own(out: Path) -> bool:

@@ -198,6 +198,17 @@ def test_an_export_has_a_folder_of_its_own(run_cli: Cli, double: Double, tmp_pat
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_the_root_is_no_export_s_own_from_a_removed_folder_either(double: Double, tmp_path: Path) -> None:
+    """Nobody works in a folder that is gone, and still `--out /` would spread an export among all files."""
+    ids = write_ids(tmp_path / "ids.csv", ["user_1"])
+    (tmp_path / "gone").mkdir()
+    command = exporter("plan", str(ids), "--out", "/", *double.flags)  # a run would write there if this failed
+    shell = ["sh", "-c", 'rmdir ../gone && exec "$@"', "sh", *command]
+    done = subprocess.run(shell, cwd=tmp_path / "gone", env=environment(), capture_output=True, check=False)
+    assert done.returncode == 2, done.stdout
+    assert b"must name a folder of its own" in done.stderr
+
+
 def test_an_export_may_be_named_from_within(double: Double, tmp_path: Path) -> None:
     """Empty, unfinished or complete: `--out .` means the folder that one stands in, and the input beside it is fine."""
     write_ids(tmp_path / "ids.csv", ["user_1", "user_2", "user_3"])
