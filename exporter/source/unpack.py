@@ -14,6 +14,7 @@ from exporter.source import kinds
 from exporter.source.files import readable
 
 BLOCK_BYTES = 64 * 1024
+PIECE_BYTES = 4 * 1024
 
 
 class Blocks:
@@ -30,6 +31,15 @@ class Blocks:
         while block := self._next():
             self.read_bytes += len(block)
             yield block
+
+    def in_pieces(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        """Hand blocks out in small pieces, and count these: what is packed unfolds to many rows, and they come one by one."""
+        for block in blocks:
+            self.read_bytes -= len(block)
+            for first in range(0, len(block), PIECE_BYTES):
+                piece = block[first : first + PIECE_BYTES]
+                self.read_bytes += len(piece)
+                yield piece
 
     def _next(self) -> bytes:
         with readable(self.name):
@@ -48,7 +58,7 @@ def unpacked(blocks: Blocks, encoding: str) -> Iterator[bytes]:
     compression = kinds.compression_of(head)
     if compression is None:
         return whole
-    inside, whole = _peeked(_decompressed(blocks.name, whole, compression, blocks.block_bytes))
+    inside, whole = _peeked(_decompressed(blocks.name, blocks.in_pieces(whole), compression, blocks.block_bytes))
     kinds.refuse_nested(blocks.name, compression, inside)
     kinds.refuse_foreign(blocks.name, inside, b"", encoding)
     return whole

@@ -161,6 +161,15 @@ def test_the_share_is_that_of_the_rows(write: Write, read: Read) -> None:
     assert shares == pytest.approx([end / ends[-1] for end in ends])
 
 
+def test_the_share_of_a_packed_file_is_that_of_the_rows(write: Write, read: Read) -> None:
+    """Near enough: what was handed to the unpacker counts, not the block that it came in. Others unpack more at once."""
+    rows = 20_000
+    data = b"account_id\n" + b"".join(sha256(b"%d" % n).hexdigest()[:12].encode() + b"\n" for n in range(rows))
+    shares = read(write("ids", gzip.compress(data))).shares
+    assert len(shares) > 3
+    assert shares[0] == pytest.approx(5_000 / rows, abs=0.1)
+
+
 REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "unclosed quote in the middle": (b'account_id,name\nu1,"a\nu2,b\nu3,"c"\n', {}, r"line 2"),
     "unclosed quote at the end": (b'account_id\nu1\nu2\n"u3\nu4\n', {}, r"begins in line 4.*quote"),
