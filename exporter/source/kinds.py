@@ -41,7 +41,7 @@ OTHER_TEXT = (
     (
         re.compile(r'\[\s*(?:[\["{\]]|-?\d|(?:true|false|null)\b|$)'),
         "a JSON array",
-        "write the ids as CSV, one a row (jq -r '.[] | [.account_id] | @csv'), and add --no-header",
+        "write the ids as CSV, one a row (jq -r '.[] | [.account_id? // .] | @csv'), and add --no-header",
     ),
     (
         re.compile(r'\{\s*(?:["}]|$)'),
