@@ -185,6 +185,7 @@ def facts_of(made: Manifest) -> list[ShardFacts]:
                 {
                     **entry,
                     "number": number,
+                    "share": None,  # which the journal alone tells
                     "attributes": attributes,
                     "rejects": entry["rejects_by_reason"],
                     "files": {name: _facts_of(listed[number]) for name, listed in folders.items()},

@@ -106,7 +106,9 @@ def test_a_signal_while_libraries_are_loaded_ends_as_promised(
     """Its own exit code, no traceback, and one object for who asked for JSON: from the first moment on."""
     here = tmp_path / "here"
     (tmp_path / "slow").mkdir()
-    (tmp_path / f"slow/{library}.py").write_text(f"import time\nopen({str(here)!r}, 'w').close()\ntime.sleep(60)\n")
+    # A signal right before a long sleep would be heard after it: Python hears of signals between its own steps.
+    slow = f"import time\nopen({str(here)!r}, 'w').close()\nfor _ in range(6000):\n    time.sleep(0.01)\n"
+    (tmp_path / f"slow/{library}.py").write_text(slow)
     path = os.pathsep.join([str(tmp_path / "slow"), environment().get("PYTHONPATH", "")])
     command = exporter("run", "ids.csv", "--out", str(tmp_path / "export"), *double.flags)
     process = subprocess.Popen(

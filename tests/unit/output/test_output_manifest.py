@@ -99,7 +99,6 @@ def test_the_keys_are_those_that_readers_know() -> None:
         "ids_hash": "00",
         "seen": ["a"],
         "ignored": {"b": 2},
-        "share": None,
         "ends": None,
     }
     assert [facts.files for facts in manifest.facts_of(made())] == [shard(number).files for number in range(2)]

@@ -36,7 +36,7 @@ UNSEEN = {
     "rate_min",
 }
 UNSEEN |= {"exporter", "inputs", "started_at", "finished_at", "absent_attributes", "settings"}
-UNSEEN_OF_SHARDS = {"ends", "share", "seen", "ids_hash"}
+UNSEEN_OF_SHARDS = {"ends", "seen", "ids_hash"}
 
 in_place = settings(
     max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
