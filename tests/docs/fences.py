@@ -16,6 +16,8 @@ LEFT_OUT = re.compile(r"(make|pip install) .*")
 _FENCE = re.compile(r'( *)(```+)(\w*)(?: +title="([^"]*)")?.*')
 _EXITS = re.compile(r"(.*?)\s+# exits (\d+)")
 _ANY = "…"
+_RETRIED = re.compile(r"( +requests +)([\d,]+), of them (\d+) retries; \d+ refused as too frequent")
+_SLOWED = re.compile(r" +slowed +.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,17 @@ def _command(line: str) -> str:
         return line
     command, code = expected.groups()
     return f"{command} && docs_ends 0 {code} $LINENO || docs_ends $? {code} $LINENO"
+
+
+def calmed(printed: str) -> str:
+    """Give a summary without what a late machine adds to it: calls that met on their way, and were made again."""
+
+    def without(found: re.Match[str]) -> str:
+        name, requests, retries = found.groups()
+        return f"{name}{int(requests.replace(',', '')) - int(retries):,}, of them 0 retries; 0 refused as too frequent"
+
+    lines = (line for line in printed.splitlines() if not _SLOWED.fullmatch(line))
+    return "\n".join(_RETRIED.sub(without, line) for line in lines)
 
 
 def differs(wanted: str, printed: str) -> bool:
