@@ -80,6 +80,14 @@ def test_each_service_has_no_more_rights_than_it_needs(name: str) -> None:
     assert "privileged" not in service
 
 
+def test_the_image_is_built_once_and_never_fetched() -> None:
+    """Builds of one name at the same time get in each other's way, and nobody else's `exporter` is taken for ours."""
+    ours = [service for service in SERVICES.values() if service["image"] == "exporter"]
+    assert len(ours) == 3
+    assert [service["build"]["dockerfile"] for service in ours if "build" in service] == ["docker/Dockerfile"]
+    assert {service["pull_policy"] for service in ours} == {"never"}
+
+
 def test_each_command_of_the_compose_file_runs_as_written(place: Place) -> None:
     """The double becomes healthy, the ids are written, the run exports them: only ports, folders and sizes are ours."""
     place.words = {
