@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.conftest import Double, read_export
+from tests.conftest import ROOT, Double, read_export
 from tests.deploy.conftest import EXAMPLES, Place
 from tests.deploy.nightly import PASSING, SCRIPT, exports, nights, numbers, refuse_lacking, settings
 
@@ -85,6 +85,20 @@ def test_what_lasts_is_told_at_once(site: Place, double: Double, code: int, more
     assert ended == code
     assert "again in" not in said
     assert "is not tried again" in said
+
+
+def test_a_night_is_gone_on_with_by_hand(site: Place, double: Double) -> None:
+    """As the page has it: the user and the settings are those of the file."""
+    page = (ROOT / "docs/how-to/nightly.md").read_text()
+    (by_hand,) = re.findall(r"^runuser (?:.*\\\n)*.*$", page, re.MULTILINE)
+    runuser = site.folder / "bin/runuser"
+    runuser.write_text('#!/bin/sh\n[ "$1 $2 $3" = "-u exporter --" ] && shift 3 && exec "$@"\n')
+    runuser.chmod(0o755)
+    file = site.folder / "cron.d"
+    file.write_text("".join(f"{name}={value}\n" for name, value in settings(double).items()))
+    site.words["/etc/cron.d/exporter"] = str(file)
+    assert site.run([SHELL, "-c", by_hand], {}).code == 0
+    assert nights(site) == ["dt=2026-01-31"]
 
 
 def test_the_script_goes_by_the_table() -> None:
