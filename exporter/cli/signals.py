@@ -12,7 +12,7 @@ from exporter.cli.console import WARNING, is_quiet, say
 from exporter.cli.exits import SIGNAL_CODES, Stopped, judge, stop_at_once
 from exporter.cli.metering import metered
 from exporter.cli.screen import watched
-from exporter.figures import duration, times
+from exporter.figures import count, duration, times
 
 if TYPE_CHECKING:
     from exporter.app import Job, Outcome
@@ -83,4 +83,5 @@ def _how_to_go_on(out: Path) -> str:
 
     shards = sum(record["op"] == "shard" for record in Folder(out).records())
     command = shlex.join(["exporter", *sys.argv[1:]])
-    return f"Stopped: {shards:,} whole shards are kept in {out}, nothing is published. The same command goes on:\n  {command}"
+    kept = f"{count(shards, 'whole shard')} kept in {out}"
+    return f"Stopped: {kept}, nothing is published. The same command goes on:\n  {command}"

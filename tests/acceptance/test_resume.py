@@ -23,6 +23,7 @@ import pytest
 
 from exporter.app import Job, export
 from exporter.errors import MachineError
+from exporter.figures import count
 from exporter.output import failpoints
 from exporter.output.folder import Folder
 from exporter.progress import Progress
@@ -124,8 +125,8 @@ def test_killed_at_a_fail_point_it_goes_on(command: Command, name: str, monkeypa
     last = reached_in_all(command, name, monkeypatch)
     assert last
     expected = None
-    for count in {1, last}:
-        command.killed(f"{name}:{count}")
+    for nth in {1, last}:
+        command.killed(f"{name}:{nth}")
         command.done()
         read_export(command.out)
         expected = expected or clean(command)
@@ -205,7 +206,7 @@ def test_a_signal_drains_and_the_printed_command_goes_on(
     assert ran.code == code
     kept = command.shards
     first, second = ran.err.splitlines()[-2:]
-    assert first.startswith(f"Stopped: {len(kept)} whole shards are kept in {command.out}, nothing is published.")
+    assert first.startswith(f"Stopped: {count(len(kept), 'whole shard')} kept in {command.out}, nothing is published.")
     assert command.double.stats()["in_flight"] == 0
     assert not list(command.run_folder.rglob("*.tmp"))
     before = given.asked(command.double)
@@ -248,14 +249,14 @@ def test_a_second_signal_ends_at_once(command: Command, given: Input) -> None:
 
 def test_a_hanging_service_does_not_keep_a_stopped_run(command: Command, given: Input) -> None:
     """One signal is enough where no answer comes: it ends by itself, and what it leaves is sound."""
-    command.double.control(outages=[f"hang:requests={command.double.stats()['requests'] + 4}-1000000000"])
+    command.double.control(outages=[f"hang:requests={command.double.stats()['requests'] + 2}-1000000000"])
     process = command.start("--timeout-s", "300")
     command.wait_for(process, lambda: command.double.stats()["in_flight"] > 0 and bool(command.shards))
     process.send_signal(signal.SIGINT)
     ran = ended(process)
     assert ran.code == 130
     kept = command.shards
-    assert f"Stopped: {len(kept)} whole shards" in ran.err
+    assert f"Stopped: 1 whole shard kept in {command.out}, " in ran.err
     assert {path.name for path in (command.run_folder / "data").iterdir()} == {
         f"part-{number:06d}.parquet" for number in kept
     }
