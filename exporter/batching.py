@@ -68,8 +68,9 @@ class Planner:
     """Cut chunks of rows into shards and batches.
 
     `add` and `finish` return, in input order, the batches that became full and each shard right after its last batch.
-    The rows begin with shard `first`, before which lies a `share` of the input. Of a shard that is `done` (number -> its ids_hash) nothing is returned: its rows are
-    only held against the hash. Both raise InputError when they are not the rows that were read before, or not all of them.
+    The rows begin with shard `first`, before which lies a `share` of the input. Of a shard that is `done` (number -> its
+    ids_hash) nothing is returned: its rows are only held against the hash. Both raise InputError when they are not the
+    rows that were read before, or not all of them.
     """
 
     def __init__(  # noqa: PLR0913 - one decision each

@@ -74,7 +74,8 @@ def _unfinished(place: Folder) -> Unfinished | None:
         rows_all=rows_all,
         requests=int(_number(progress, "requests")),
         seconds=seconds,
-        left_s=(rows_all - rows) * seconds / rows if rows_all is not None and rows else None,
+        # A retry takes shards over before it has asked for any: then there is no pace yet.
+        left_s=(rows_all - rows) * seconds / rows if rows_all is not None and rows and seconds else None,
         publishing=records[-1]["op"] == publish.PUBLISHING,
     )
 

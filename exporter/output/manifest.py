@@ -60,7 +60,7 @@ class Manifest:
     finished_at: str
     seconds: float
     series: Sequence[Mapping[str, object]]
-    shards: Sequence[Mapping[str, object]]
+    shards: Sequence[Mapping[str, Any]]
     reject_files: Sequence[Mapping[str, object]]
     bad_value_files: Sequence[Mapping[str, object]]
 
@@ -185,7 +185,7 @@ def facts_of(made: Manifest) -> list[ShardFacts]:
                 {
                     **entry,
                     "number": number,
-                    "share": None,  # which the journal alone tells
+                    "share": entry["last_row"] / made.input if made.input else None,
                     "attributes": attributes,
                     "rejects": entry["rejects_by_reason"],
                     "files": {name: _facts_of(listed[number]) for name, listed in folders.items()},

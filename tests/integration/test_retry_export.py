@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from exporter.app import Job, retry
+from exporter.app import Job, retry, status
 from exporter.app.retry import before
 from exporter.errors import InputError, OutputError, ServiceUnreachable, SettingsError
 from exporter.progress import Progress
@@ -201,13 +201,19 @@ def test_an_account_that_still_fails_is_no_outage(exporting: Exporting) -> None:
 
 
 def test_a_service_out_of_reach_leaves_a_retry_that_goes_on(exporting: Exporting) -> None:
-    """Nobody at all is answered: that is an outage; the export stays as it is, and the same retry ends it later."""
+    """Nobody at all is answered: that is an outage; the export stays as it is, and the same retry ends it later.
+
+    How much is left is known meanwhile, the shards that are taken over of all rows; how long it takes is not.
+    """
     exporting.double.control(poison=[IDS[7]], unknown_share=0.0)
-    made = exporting.run(IDS[:100])
+    made = exporting.run(IDS[:100], shard_rows=30)
     exporting.double.control(poison=[], faults={"reset": 1.0})
     with pytest.raises(ServiceUnreachable):
         retried(exporting, made.out, outage_max=0.02)
     exporting.double.control(faults={})
+    left = status(made.out).unfinished
+    assert left
+    assert (left.rows, left.rows_all, left.left_s) == (70, 100, None)
     assert IDS[7] not in read_export(made.out, unfinished=True).accounts
     assert retried(exporting, made.out)
     assert read_export(made.out).accounts == IDS[:100]

@@ -109,6 +109,14 @@ def test_the_keys_are_those_that_readers_know() -> None:
     ]
 
 
+def test_the_share_before_each_shard_follows_from_its_rows() -> None:
+    """The journal's estimate is not kept: here all rows are known. An empty input has no share to tell."""
+    assert [facts.share for facts in manifest.facts_of(made())] == [0.5, 1.0]
+    nothing = dict.fromkeys((DATA, REJECTS, BAD), FileFacts(0, 1, "e"))
+    empty = shard(last_row=0, blank=0, duplicates=0, rejects={}, files=nothing)
+    assert [facts.share for facts in manifest.facts_of(made(**totals([empty])))] == [None]
+
+
 junk = [b"", b"{}", b"[]", b"null", b"5", b'"x"', b"{", b"\xff\xfe", b"<html>", b"[" * 5_000, made().to_json()[:-20]]
 
 
