@@ -48,6 +48,8 @@ def _tell_of_outages(job: "Job") -> None:
 def until_signal(work: Coroutine[Any, Any, T], on_stop: Callable[[], None] = lambda: None) -> T:
     """Do some work, which the first signal cancels; `on_stop` is called after that. Raises Stopped then."""
     before = {number: signal.getsignal(number) for number in SIGNAL_CODES}
+    if before[signal.SIGINT] is signal.default_int_handler:  # a loop that is being made cannot be unwound
+        signal.signal(signal.SIGINT, stop_at_once)
     try:
         return asyncio.run(_until_signal(work, on_stop))
     finally:  # the loop leaves the system's own behind

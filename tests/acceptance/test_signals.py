@@ -151,6 +151,28 @@ def test_a_signal_while_the_command_is_read_ends_as_promised(tmp_path: Path, nam
     assert json.loads(done.stdout) == {"complete": False, "exit_code": code, "error": f"stopped by {name}"}
 
 
+WHILE_LOOP_IS_MADE = """
+import asyncio, os, signal
+from exporter.__main__ import main
+make = asyncio.BaseEventLoop.__init__
+def init(loop):
+    make(loop)
+    os.kill(os.getpid(), signal.{name})
+asyncio.BaseEventLoop.__init__ = init
+main()
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_while_the_event_loop_is_made_ends_as_promised(tmp_path: Path, name: str, code: int) -> None:
+    """Half a loop is left as it is, without a word of the interpreter about what it never awaited."""
+    ids = write_ids(tmp_path / "ids.csv", ["user_1"])
+    command = [sys.executable, "-c", WHILE_LOOP_IS_MADE.format(name=name), "plan", str(ids), "--json"]
+    done = subprocess.run(command, capture_output=True, env=environment(), check=False)
+    assert (done.returncode, done.stderr) == (code, b"")
+    assert json.loads(done.stdout) == {"complete": False, "exit_code": code, "error": f"stopped by {name}"}
+
+
 def test_no_standard_input_is_a_sentence(double: Double, tmp_path: Path) -> None:
     """`-` with a closed standard input, as some supervisors leave it."""
     command = " ".join(exporter("run", "-", "--out", str(tmp_path / "export"), *double.flags))
