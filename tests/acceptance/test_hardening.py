@@ -7,7 +7,6 @@ import http.server
 import io
 import json
 import logging
-import shutil
 import socketserver
 import ssl
 import subprocess
@@ -39,6 +38,7 @@ from tests.conftest import (
     assert_no_secret,
     environment,
     exporter,
+    tool,
     write_ids,
 )
 
@@ -275,7 +275,7 @@ def test_every_usersig_is_told_to_whoever_prints(exporting: Exporting, tmp_path:
 @pytest.fixture
 def tls_address(tmp_path: Path) -> Iterator[str]:
     """A server with a certificate of its own, `cert.pem`: its address."""
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command = [tool("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     names = ["-subj", "/CN=double", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
     files = ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
     subprocess.run([*command, *names, *files], check=True, capture_output=True)
@@ -309,7 +309,6 @@ urllib.request.urlopen(sys.argv[1], b"{}", context=ssl.create_default_context(ca
 """
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
 def test_tls_keys_are_written_nowhere(run_cli: Cli, tls_address: str, tmp_path: Path) -> None:
     """SSLKEYLOGFILE lays open what a usual client sends, and nothing of what we send."""
     keys = tmp_path / "keys"

@@ -4,7 +4,6 @@ import asyncio
 import gzip
 import json
 import logging
-import shutil
 import socket
 import ssl
 import struct
@@ -24,6 +23,7 @@ from exporter.api.client import Client
 from exporter.api.signer import KeySigner, ReadySigner
 from exporter.api.usersig import sign
 from exporter.errors import AttemptError, SettingsError, Verdict
+from tests.conftest import tool
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 ASKED = ["Zhang Xiaohong", "Chen Xiaoming", "abc"]
@@ -560,11 +560,10 @@ def test_repr_keeps_secret() -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate for 127.0.0.1, and its key, in one file."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl makes the certificate")
+    openssl = tool("openssl")
     folder = tmp_path_factory.mktemp("tls")
     key, cert, both = folder / "key.pem", folder / "cert.pem", folder / "both.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     names = ["-subj", "/CN=double", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
     subprocess.run([*command, *names, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
     both.write_bytes(key.read_bytes() + cert.read_bytes())

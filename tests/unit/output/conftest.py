@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from exporter.output import files
 from exporter.output.facts import FOLDERS, ShardFacts
 from exporter.output.shards import ShardWriter
 from exporter.schema import Layout
+from tests.conftest import tool
 
 Ids = Sequence[str | BadId | None]
 
@@ -75,9 +75,7 @@ def killed_everywhere() -> Callable[[str, Path], list[Path]]:
 @pytest.fixture(scope="session")
 def system_calls(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[str]]:
     """Run Python code under strace; return its calls as `name(arguments)`, with paths for descriptors."""
-    strace = shutil.which("strace")
-    if strace is None:
-        pytest.skip("strace is not installed")
+    strace = tool("strace")
     if subprocess.run([strace, "-o", "/dev/null", "true"], capture_output=True, check=False).returncode:
         pytest.skip("this machine does not allow strace")
     log = tmp_path_factory.mktemp("strace") / "log"
